@@ -1,0 +1,81 @@
+"""Lines of JSON in and out: the files the stages meet in.
+
+Reading is strict and names file:line; writing is atomic (aside, flushed, renamed), so that a full
+disk or a kill never leaves half a file in place of a good one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from morerl.errors import DataError
+from morerl.schema import Sample
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def read_records(path: Path, kind: type[Record]) -> Iterator[Record]:
+    """The records of a JSONL file, one at a time.
+
+    Raises DataError naming file:line for a missing file, bad UTF-8, bad JSON or a bad field.
+    """
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _record(path, number, line, kind)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path}:{number}: {where + ': ' if where else ''}{first['msg']}") from error
+
+
+def read_samples(path: Path, *, limit: int | None = None) -> list[Sample]:
+    """The samples of a split; raises DataError as `read_records`, and for two samples of one id."""
+    samples: dict[str, Sample] = {}
+    for number, sample in enumerate(read_records(path, Sample), 1):
+        if limit is not None and number > limit:
+            break
+        if sample.id in samples:
+            raise DataError(f"{path}:{number}: the id {sample.id!r} occurs twice")
+        samples[sample.id] = sample
+    if not samples:
+        raise DataError(f"{path} holds no sample")
+    return list(samples.values())
+
+
+def write_records(path: Path, records: Iterable[BaseModel]) -> None:
+    """Writes one record a line, atomically."""
+    write_text(path, (record.model_dump_json() + "\n" for record in records))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes one indented JSON document, atomically."""
+    write_text(path, [json.dumps(value, indent=2, ensure_ascii=False) + "\n"])
+
+
+def write_text(path: Path, pieces: Iterable[str]) -> None:
+    """Writes text atomically: a reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

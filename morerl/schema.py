@@ -1,0 +1,212 @@
+"""The nouns: everything that moves between the stages, frozen.
+
+A `Sample` is one question about one text (and picture): which relation holds between its head and
+its tail? A `TaskSpec` says which answers are legal and what they mean. Nothing below the corpus
+readers knows which corpus a sample came from.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Box = tuple[Fraction, Fraction, Fraction, Fraction]
+
+
+class Frozen(BaseModel):
+    """Base of every noun: immutable, keyword-only, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Mention(Frozen):
+    """A span of the text."""
+
+    id: str
+    start: int = Field(ge=0, description="first character, counted in code points")
+    end: int = Field(description="one past the last character (half-open)")
+    text: str = Field(description="exactly text[start:end] of the sample")
+    type: str | None = None
+
+
+class Region(Frozen):
+    """A box of the picture."""
+
+    id: str
+    box: Box = Field(description="x1, y1, x2, y2 as fractions of width and height, x1 < x2, y1 < y2")
+    type: str | None = None
+
+
+class Gold(Frozen):
+    """The right answer of a `pair` question: one legal answer of the task, direction included."""
+
+    label: str
+
+
+class Sample(Frozen):
+    """One question of one record; one line of samples.jsonl."""
+
+    id: str = Field(description="unique in the corpus, e.g. more/test/000123")
+    corpus: str
+    split: str
+    text: str
+    image: str | None = Field(default=None, description="path under the image root; null for text-only")
+    mentions: tuple[Mention, ...] = ()
+    regions: tuple[Region, ...] = ()
+    task: Literal["pair"] = "pair"
+    head: str = Field(description="id of a mention or region")
+    tail: str = Field(description="id of a mention or region")
+    gold: Gold | None = Field(default=None, description="null where the answer is not known")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Sample:
+        for mention in self.mentions:
+            if self.text[mention.start : mention.end] != mention.text or not mention.text:
+                found = self.text[mention.start : mention.end]
+                raise ValueError(
+                    f"mention {mention.id}: text[{mention.start}:{mention.end}] is {found!r}, "
+                    f"not {mention.text!r} (offsets are half-open, in characters)"
+                )
+        for region in self.regions:
+            x1, y1, x2, y2 = region.box
+            if not (x1 < x2 and y1 < y2):
+                raise ValueError(f"region {region.id}: box {region.box} is empty (want x1 < x2 and y1 < y2)")
+        ids = [item.id for item in (*self.mentions, *self.regions)]
+        if len(ids) != len(set(ids)):
+            raise ValueError(f"mention and region ids are not unique: {ids}")
+        for role in (self.head, self.tail):
+            if role not in ids:
+                raise ValueError(f"head/tail {role!r} is none of the sample's mentions and regions {ids}")
+        if self.regions and self.image is None:
+            raise ValueError("the sample has regions but no image")
+        return self
+
+    def argument(self, role_id: str) -> Mention | Region:
+        """The mention or region with this id."""
+        return next(item for item in (*self.mentions, *self.regions) if item.id == role_id)
+
+
+class Label(Frozen):
+    """One relation of a task, as its annotation guideline defines it."""
+
+    name: str
+    definition: str = Field(description="one sentence")
+    restrictions: tuple[str, ...] = Field(default=(), description="when it does not hold, and its neighbours")
+    positive: str | None = Field(default=None, description="an example where it holds")
+    near_miss: str | None = Field(default=None, description="an example that looks alike but is not")
+    head: tuple[str, ...] = Field(default=(), description="types the head may have; empty: any")
+    tail: tuple[str, ...] = Field(default=(), description="types the tail may have; empty: any")
+    directed: bool = Field(default=False, description="the answer names the argument order, name(e1,e2)")
+
+
+DIRECTIONS = ("(e1,e2)", "(e2,e1)")
+
+
+class TaskSpec(Frozen):
+    """What may be answered, and what it means; one file of morerl/guidelines."""
+
+    corpus: str
+    protocol: Literal["more", "sem2010"] = Field(description="the scorer whose figure is official")
+    question: str = Field(description="what is asked of a pair, one sentence")
+    rules: tuple[str, ...] = Field(default=(), description="general rules of annotation")
+    types: dict[str, str] = Field(default={}, description="argument type -> gloss")
+    none: str = Field(description="the label that means: no relation of this list")
+    labels: tuple[Label, ...]
+
+    @model_validator(mode="after")
+    def _none_is_known(self) -> TaskSpec:
+        names = [label.name for label in self.labels]
+        if self.none not in names:
+            raise ValueError(f"none label {self.none!r} is not among the labels {names}")
+        if len(set(names)) != len(names):
+            raise ValueError(f"label names are not unique: {names}")
+        unknown = {t for label in self.labels for t in (*label.head, *label.tail)} - set(self.types)
+        if unknown:
+            raise ValueError(f"argument types {sorted(unknown)} are not defined under `types`")
+        return self
+
+    @cached_property
+    def answers(self) -> tuple[str, ...]:
+        """Every legal answer, in guideline order; a directed label gives two."""
+        return tuple(
+            label.name + order for label in self.labels for order in (DIRECTIONS if label.directed else ("",))
+        )
+
+    def allowed(self, head_type: str | None, tail_type: str | None) -> tuple[str, ...]:
+        """Answers that may join these argument types (None = unknown, joins anything); `none` always may."""
+        return tuple(
+            label.name + order
+            for label in self.labels
+            for order in (DIRECTIONS if label.directed else ("",))
+            if label.name == self.none
+            or (_fits(head_type, label.head) and _fits(tail_type, label.tail))
+        )
+
+
+def _fits(type_: str | None, permitted: tuple[str, ...]) -> bool:
+    return type_ is None or not permitted or type_ in permitted
+
+
+class Reasoning(Frozen):
+    """One kept (or rejected) chain of a teacher; one line of reasoning.jsonl."""
+
+    id: str = Field(description="the sample's id")
+    completion: str = Field(description="<think>...</think> <answer>...</answer>")
+    model: str = Field(description="the teacher, as it named itself")
+    prompt_hash: str = Field(description="SHA-256 of the messages it was shown")
+    finish_reason: str = "stop"
+    usage: dict[str, int] = {}
+    attempts: int = 1
+    reason: str | None = Field(default=None, description="why it was rejected; null when kept")
+
+
+class Rated(Frozen):
+    """How often a model got a sample right; one line of rated.jsonl."""
+
+    id: str
+    n: int = Field(ge=1, description="completions drawn")
+    n_correct: int = Field(ge=0)
+
+    @property
+    def pass_rate(self) -> float:
+        """Share of right completions, 0 to 1."""
+        return self.n_correct / self.n
+
+
+class Prediction(Frozen):
+    """What a model wrote for one sample; one line of predictions.jsonl.
+
+    `answer` and `problems` are what the parser saw when it was written; only `id` and
+    `completions` are read back.
+    """
+
+    id: str
+    completions: tuple[str, ...]
+    answer: str | None = None
+    problems: tuple[str, ...] = ()
+
+
+class Reject(Frozen):
+    """One line of a corpus that could not become a sample; one line of rejected.jsonl."""
+
+    file: str
+    line: int = Field(ge=1)
+    reason: str = Field(description="short stable name, fit for counting, e.g. bad_box")
+    detail: str = ""
+
+
+class Metrics(Frozen):
+    """The figures of one model on one split; metrics.json. Every rate is in per cent."""
+
+    protocol: str
+    n: int = Field(description="samples scored; every one counts, parseable or not")
+    primary: dict[str, str | float] = Field(description="{name, value} of the official figure")
+    figures: dict[str, float] = Field(description="every other figure by name")
+    per_label: dict[str, dict[str, float]] = Field(description="label -> precision, recall, f1, gold, predicted")
+    confusion: dict[str, dict[str, int]] = Field(description="gold answer -> predicted answer -> count")
+    ci95: dict[str, tuple[float, float]] = Field(description="95% bootstrap interval over samples, by figure name")
+    problems: dict[str, int] = Field(default={}, description="parser problem -> count")
+    settings: dict[str, str | int | float | None] = Field(default={}, description="what made the predictions")
