@@ -1,0 +1,148 @@
+"""The safe picture: opened under a root, checked, cropped and fitted to a pixel budget.
+
+Nothing here fetches anything, and a picture that cannot be used raises ImageError with a short
+reason; there are no placeholders.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from morerl.config import ImageSettings
+from morerl.errors import ImageError
+from morerl.schema import Box, Region, Sample
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 64 * 2**20
+MAX_RATIO = 50.0  # longer side : shorter side; beyond it a fitted picture is a line
+
+
+def resolve(root: Path, name: str) -> Path:
+    """The file `name` under `root`.
+
+    Raises ImageError: outside_root (.., absolute, a link that leaves), url, missing, too_many_bytes.
+    """
+    if "://" in name or name.startswith("data:"):
+        raise ImageError("url", f"{name!r} is an address; pictures are local files under the image root")
+    if "\0" in name:
+        raise ImageError("outside_root", f"{name!r} holds a NUL character")
+    base = root.resolve()
+    path = (base / name).resolve()
+    if not path.is_relative_to(base) or path == base:
+        raise ImageError("outside_root", f"{name!r} leaves the image root {root}")
+    if not path.is_file():
+        raise ImageError("missing", f"no picture {name!r} under {root}")
+    if path.stat().st_size > MAX_BYTES:
+        raise ImageError("too_many_bytes", f"{path} is larger than {MAX_BYTES >> 20} MiB")
+    return path
+
+
+def open_image(root: Path, name: str) -> Image.Image:
+    """The picture as upright 8-bit RGB.
+
+    Raises ImageError as `resolve` does, and: not_an_image, too_many_pixels (judged by the header,
+    before anything is decoded), animated, too_thin, truncated.
+    """
+    path = resolve(root, name)
+    try:
+        # the pixel limit is ours and stricter; Pillow's warning about the same thing would only repeat it
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ImageError("too_many_pixels", f"{path}: {error}") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ImageError("not_an_image", f"{path} is no {', '.join(FORMATS)} picture") from error
+    with image:
+        _check_header(image, path)
+        try:
+            image.load()
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ImageError("truncated", f"{path} is cut short or damaged: {error}") from error
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def _check_header(image: Image.Image, path: Path) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError("too_many_pixels", f"{path} claims {width}x{height} pixels, more than {MAX_PIXELS:,}")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ImageError("too_thin", f"{path} is {width}x{height}: longer than {MAX_RATIO:g} times its width")
+    if getattr(image, "is_animated", False):
+        raise ImageError("animated", f"{path} holds {image.n_frames} frames; want a still picture")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling
+        image = image.convert("F").point(lambda value: value / 257).convert("L")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def crop(image: Image.Image, box: Box) -> Image.Image:
+    """The part of the picture inside `box` (fractions x1, y1, x2, y2), clamped, at least 1x1 pixels."""
+    width, height = image.size
+    left = min(max(math.floor(box[0] * width), 0), width - 1)
+    top = min(max(math.floor(box[1] * height), 0), height - 1)
+    right = min(max(math.ceil(box[2] * width), left + 1), width)
+    bottom = min(max(math.ceil(box[3] * height), top + 1), height)
+    return image.crop((left, top, right, bottom))
+
+
+def fitted_size(width: int, height: int, *, max_pixels: int, min_side: int, factor: int) -> tuple[int, int]:
+    """Width and height, multiples of `factor`, of about the same shape, at most `max_pixels` in all.
+
+    The shorter side is scaled up to `min_side` first. Qwen2-VL's own rule (qwen_vl_utils.smart_resize)
+    does the rounding, so the processor leaves the picture as it is.
+    """
+    from qwen_vl_utils import smart_resize
+
+    scale = max(1.0, min_side / min(width, height))
+    floor = min(factor * factor, max_pixels)
+    rows, columns = smart_resize(
+        max(factor, round(height * scale)),
+        max(factor, round(width * scale)),
+        factor=factor,
+        min_pixels=floor,
+        max_pixels=max_pixels,
+    )
+    return max(columns, factor), max(rows, factor)
+
+
+def views(sample: Sample, root: Path, settings: ImageSettings, *, factor: int) -> list[Image.Image]:
+    """The pictures the model is shown for a sample, fitted; [] for a text-only sample.
+
+    Order as in MORE-R1 (section 2.1): the whole picture, then the crop of the region asked about.
+    A sample whose head and tail are both mentions has no crop. `factor`: pixels a side must be a
+    multiple of (patch size x merge size). Raises ImageError.
+    """
+    if sample.image is None:
+        return []
+    image = open_image(root, sample.image)
+    regions = [arg for arg in map(sample.argument, (sample.head, sample.tail)) if isinstance(arg, Region)]
+    shown = []
+    for view in settings.views:
+        if view == "full":
+            shown.append(_fit(image, settings.full_pixels, settings.min_side, factor))
+        else:
+            shown += [
+                _fit(crop(image, region.box), settings.crop_pixels, settings.min_side, factor) for region in regions
+            ]
+    return shown
+
+
+def _fit(image: Image.Image, max_pixels: int, min_side: int, factor: int) -> Image.Image:
+    width, height = image.size
+    if max(width, height) > MAX_RATIO * min(width, height):
+        # a sliver of a crop: pad the short side, or no multiple of the factor keeps its shape
+        side = math.ceil(max(width, height) / MAX_RATIO)
+        image = ImageOps.pad(image, (max(width, side), max(height, side)))
+    size = fitted_size(*image.size, max_pixels=max_pixels, min_side=min_side, factor=factor)
+    return image.resize(size, Image.Resampling.BICUBIC)

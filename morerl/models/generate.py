@@ -1,0 +1,123 @@
+"""Batched decoding of samples: used by prediction, rating and the greedy dev score inside training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from morerl.config import GenerateSettings, ImageSettings, PromptSettings
+from morerl.errors import DataError, ImageError
+from morerl.images import views
+from morerl.models.load import Processing
+from morerl.prompts.render import Messages, render
+from morerl.schema import Sample, TaskSpec
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+    from transformers import PreTrainedModel
+
+
+def generate(
+    model: PreTrainedModel,
+    processing: Processing,
+    samples: Sequence[Sample],
+    spec: TaskSpec,
+    *,
+    prompt: PromptSettings,
+    images: ImageSettings,
+    image_root: Path | None,
+    settings: GenerateSettings,
+    seed: int = 0,
+    on_batch: Callable[[int], object] = lambda done: None,
+) -> list[list[str]]:
+    """`settings.n` completions for each sample, in the order given; special tokens removed.
+
+    Samples are decoded longest prompt first, pictures apart from text, so that a batch is of one
+    kind and little padding. `on_batch` is called with the number of samples just done.
+    Sampling (temperature > 0) depends on `seed` and the batch, not on what ran before.
+    """
+    import torch
+
+    was_training = model.training
+    model.eval()
+    out: list[list[str]] = [[] for _ in samples]
+    try:
+        for number, batch in enumerate(_batches(samples, settings.batch_size)):
+            inputs = encode([samples[i] for i in batch], processing, spec, prompt, images, image_root)
+            # fork_rng: drawing here must not move the random state of a training run around it
+            with torch.no_grad(), torch.random.fork_rng():
+                torch.manual_seed(seed * 1_000_003 + number)
+                texts = _decode(model, processing, inputs.to(model.device), settings)
+            for row, index in enumerate(batch):
+                out[index] = texts[row * settings.n : (row + 1) * settings.n]
+            on_batch(len(batch))
+    finally:
+        model.train(was_training)
+    return out
+
+
+def _batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:
+    order = sorted(range(len(samples)), key=lambda i: (samples[i].image is None, -len(samples[i].text)))
+    with_pictures = [i for i in order if samples[i].image is not None]
+    without = [i for i in order if samples[i].image is None]
+    for group in (with_pictures, without):
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def encode(
+    samples: Sequence[Sample],
+    processing: Processing,
+    spec: TaskSpec,
+    prompt: PromptSettings,
+    images: ImageSettings,
+    image_root: Path | None,
+) -> torch.Tensor:
+    """The model's inputs for a batch, left-padded. Raises DataError for a picture that cannot be used."""
+    chats = [chat(sample, render(sample, spec, prompt, images), load_views(sample, processing, images, image_root))
+             for sample in samples]
+    return processing.reader.apply_chat_template(
+        chats, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+        **({"processor_kwargs": {"padding": True}} if processing.takes_pictures else {"padding": True}),
+    )
+
+
+def load_views(
+    sample: Sample, processing: Processing, images: ImageSettings, image_root: Path | None
+) -> list[Image]:
+    """The fitted pictures of a sample. Raises DataError naming the sample and the reason."""
+    if sample.image is None:
+        return []
+    if not processing.takes_pictures:
+        raise DataError(f"{sample.id} has a picture, but the model reads text only; use an image-text-to-text model")
+    if image_root is None:
+        raise DataError(f"{sample.id} has a picture, but data.image_root is not set")
+    try:
+        return views(sample, image_root, images, factor=processing.factor)
+    except ImageError as error:
+        raise DataError(f"{sample.id}: {error} [{error.reason}]") from error
+
+
+def chat(sample: Sample, messages: Messages, pictures: Sequence[Image]) -> Messages:
+    """The messages with the pictures put into their placeholders."""
+    waiting = iter(pictures)
+    return [
+        {**message, "content": [{"type": "image", "image": next(waiting)} if block["type"] == "image" else block
+                                for block in message["content"]]}
+        for message in messages
+    ]
+
+
+def _decode(model: PreTrainedModel, processing: Processing, inputs: torch.Tensor, settings: GenerateSettings) -> list[str]:
+    sampling = (
+        {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+        if settings.temperature > 0
+        else {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    )
+    output = model.generate(
+        **inputs, **sampling, max_new_tokens=settings.max_new_tokens, num_return_sequences=settings.n,
+        pad_token_id=processing.tokenizer.pad_token_id,
+    )
+    return processing.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)

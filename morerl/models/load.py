@@ -1,0 +1,116 @@
+"""Model and processor from settings: any image-text-to-text model, or a causal LM for text corpora."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from morerl.config import ModelSettings
+from morerl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processing:
+    """How a model reads its input: its processor, or its tokenizer where it takes no pictures."""
+
+    reader: ProcessorMixin | PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase
+    takes_pictures: bool
+    factor: int  # a picture's sides are multiples of this many pixels; 1 without pictures
+
+    def image_tokens(self, width: int, height: int) -> int:
+        """Prompt tokens of a fitted picture of that many pixels."""
+        return (width // self.factor) * (height // self.factor)
+
+
+def load_processing(path: Path | str) -> Processing:
+    """The processor (or tokenizer) saved with a model.
+
+    Raises ConfigError for a missing folder, a model type without chat template, or a torchvision
+    that does not match torch.
+    """
+    from transformers import AutoProcessor, AutoTokenizer
+
+    takes_pictures = _takes_pictures(path)
+    loader = AutoProcessor if takes_pictures else AutoTokenizer
+    try:
+        reader = loader.from_pretrained(path)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise ConfigError(_load_help(path, error)) from error
+    tokenizer = reader.tokenizer if takes_pictures else reader
+    tokenizer.padding_side = "left"
+    if not (reader.chat_template or tokenizer.chat_template):
+        raise ConfigError(f"model {path} has no chat template; use an instruct model")
+    factor = reader.image_processor.patch_size * reader.image_processor.merge_size if takes_pictures else 1
+    return Processing(reader=reader, tokenizer=tokenizer, takes_pictures=takes_pictures, factor=factor)
+
+
+def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
+    """The weights, in the settings' dtype and attention, ready for `.eval()` or training.
+
+    Raises ConfigError if the folder or hub id cannot be loaded.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    loader = AutoModelForImageTextToText if _takes_pictures(path) else AutoModelForCausalLM
+    try:
+        return loader.from_pretrained(
+            path, dtype=getattr(torch, settings.dtype), attn_implementation=settings.attention, use_safetensors=True
+        )
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise ConfigError(_load_help(path, error)) from error
+
+
+def _takes_pictures(path: Path | str) -> bool:
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(_model_folder(path))
+    except (OSError, ValueError) as error:
+        raise ConfigError(_load_help(path, error)) from error
+    return getattr(config, "vision_config", None) is not None
+
+
+def _model_folder(path: Path | str) -> Path | str:
+    """The base model of a folder that holds only a LoRA adapter; else the path itself."""
+    adapter = Path(path) / "adapter_config.json"
+    if adapter.is_file() and not (Path(path) / "config.json").is_file():
+        return json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    return path
+
+
+def _load_help(path: Path | str, error: Exception) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "torchvision" in str(error):
+        return f"model {path}: torchvision does not match torch; install both from one index ({first})"
+    if not Path(path).exists():
+        return f"model {path}: no such folder, and it cannot be had as a hub id ({first})"
+    return f"model {path} cannot be loaded: {first}"
+
+
+def freeze_vision(model: PreTrainedModel) -> int:
+    """Freezes the vision tower; returns how many parameters that were. 0 for a text model."""
+    frozen = 0
+    for name, parameter in model.named_parameters():
+        if ".visual." in f".{name}" or ".vision_tower." in f".{name}" or ".vision_model." in f".{name}":
+            parameter.requires_grad_(False)
+            frozen += parameter.numel()
+    return frozen
+
+
+def lora_config(settings: ModelSettings) -> Any | None:
+    """peft.LoraConfig of the settings, or None. Raises ConfigError for an option PEFT does not know."""
+    if settings.lora is None:
+        return None
+    from peft import LoraConfig
+
+    try:
+        return LoraConfig(**settings.lora)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"model.lora: {error}") from error

@@ -1,0 +1,106 @@
+"""A sample -> the chat a model is shown, and an answer -> the text it should write.
+
+One renderer serves the teacher, SFT, GRPO, prediction and the demo. Pictures are placeholders
+here ({"type": "image"}); morerl.images gives the pictures themselves, in the same order.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateNotFound
+from jinja2.loaders import FileSystemLoader
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from morerl.config import ImageSettings, PromptSettings
+from morerl.errors import ConfigError
+from morerl.schema import Mention, Sample, TaskSpec
+
+TEMPLATES = Path(__file__).parent / "templates"
+STEPS = {"stepwise": 6, "stepwise_brief": 6}
+"""Templates that ask for numbered steps, and how many; the format reward demands them in order."""
+
+Messages = list[dict[str, Any]]
+
+
+def render(sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: ImageSettings) -> Messages:
+    """The user's message: picture placeholders first, then the text of the template.
+
+    Raises ConfigError for an unknown template.
+    """
+    count = picture_count(sample, images)
+    content = [{"type": "image"} for _ in range(count)]
+    return [{"role": "user", "content": [*content, {"type": "text", "text": fill(prompt.template, sample, spec, images)}]}]
+
+
+def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, **extra: object) -> str:
+    """The text of a template for one sample. Data are values, never template source."""
+    return _template(template).render(
+        text=sample.text,
+        marked=mark(sample),
+        head=describe(sample, sample.head),
+        tail=describe(sample, sample.tail),
+        question=spec.question,
+        spec=spec,
+        pictures=() if sample.image is None else images.views,
+        **extra,
+    )
+
+
+@cache
+def _template(name: str) -> Any:
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False
+    )
+    try:
+        return environment.get_template(f"{name}.jinja")
+    except TemplateNotFound as error:
+        known = ", ".join(sorted(path.stem for path in TEMPLATES.glob("*.jinja")))
+        raise ConfigError(f"prompt.template: no template {name!r}; known: {known}") from error
+
+
+def picture_count(sample: Sample, images: ImageSettings) -> int:
+    """How many pictures `morerl.images.views` gives for the sample."""
+    if sample.image is None:
+        return 0
+    regions = sum(role in {region.id for region in sample.regions} for role in (sample.head, sample.tail))
+    return sum(1 if view == "full" else regions for view in images.views)
+
+
+def describe(sample: Sample, role: str) -> str:
+    """A head or tail as the prompt names it: the mention in quotes, or the object by its box in per cent."""
+    argument = sample.argument(role)
+    if isinstance(argument, Mention):
+        return f"'{argument.text}'"
+    x1, y1, x2, y2 = (round(100 * value) for value in argument.box)
+    return f"the object at ({x1}, {y1}, {x2}, {y2})"
+
+
+def mark(sample: Sample) -> str:
+    """The text with the head inside <e1> and the tail inside <e2>, where they are mentions; nesting allowed."""
+    inserts = []
+    for number, role in enumerate((sample.head, sample.tail), 1):
+        argument = sample.argument(role)
+        if isinstance(argument, Mention):
+            # at one position: close before opening, the longer span outside
+            inserts.append((argument.start, 1, -argument.end, f"<e{number}>"))
+            inserts.append((argument.end, 0, -argument.start, f"</e{number}>"))
+    pieces, position = [], 0
+    for offset, _, _, tag in sorted(inserts):
+        pieces += [sample.text[position:offset], tag]
+        position = offset
+    return "".join(pieces) + sample.text[position:]
+
+
+def render_completion(think: str, answer: str) -> str:
+    """The text a model should write for this reasoning and answer; `parse` gives them back."""
+    return f"<think>{think}</think>\n<answer>{answer}</answer>"
+
+
+def render_gold(sample: Sample, spec: TaskSpec, template: str = "stepwise") -> str:
+    """A minimal right completion: every step named, the gold answer. For checks, not for training."""
+    assert sample.gold is not None, f"{sample.id} has no gold"
+    steps = "\n".join(f"Step {i}: -" for i in range(1, STEPS.get(template, 0) + 1))
+    return render_completion(steps or "-", sample.gold.label)

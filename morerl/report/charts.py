@@ -1,0 +1,142 @@
+"""Line charts as geometry: data in, path strings and ticks out; the template draws them.
+
+Left out on purpose: a plotting library (the page must open without one). A trend is drawn over the
+logged values and never instead of them: a smoothed reward curve hides the collapses one looks for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import fmean as mean
+
+WIDTH, HEIGHT = 360, 200
+LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 36
+MAX_POINTS = 400  # more than one a pixel of the plot's width adds nothing
+TRENDY = 120  # with so many points the noise hides the course
+STRETCHES = 40  # of a trend
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """A mark on an axis: where (in pixels of the drawing) and what it says."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One series, drawn: its SVG path, its trend's where points are many, dots where they are few."""
+
+    name: str
+    path: str
+    trend: str
+    dots: tuple[Point, ...]
+    last: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A line chart in a WIDTH x HEIGHT drawing."""
+
+    title: str
+    unit: str
+    x_label: str
+    lines: tuple[Line, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+
+
+def line_chart(
+    title: str, series: dict[str, list[Point]], *, unit: str = "", x_label: str = "step"
+) -> Chart | None:
+    """A chart of the series that have points, finite ones; None if none has any."""
+    kept = {name: sorted(points) for name, points in series.items() if points}
+    if not kept:
+        return None
+    every = [point for points in kept.values() for point in points]
+    y_values = ticks(min(y for _, y in every), max(y for _, y in every))
+    x_low, x_high = _span(x for x, _ in every)
+    x_values = [value for value in ticks(x_low, x_high) if x_low <= value <= x_high]
+    across = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
+    up = _scale(y_values[0], y_values[-1], HEIGHT - BOTTOM, TOP)
+    return Chart(
+        title=title,
+        unit=unit,
+        x_label=x_label,
+        lines=tuple(_line(name, points, across, up) for name, points in kept.items()),
+        x_ticks=tuple(Tick(at=across(value), text=number(value)) for value in x_values),
+        y_ticks=tuple(Tick(at=up(value), text=number(value)) for value in y_values),
+    )
+
+
+def ticks(low: float, high: float, want: int = 5) -> list[float]:
+    """Round values, 1, 2 or 5 times a power of ten apart, the first <= low and the last >= high."""
+    low, high = _span((low, high))
+    rough = (high - low) / want
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
+
+
+def number(value: float) -> str:
+    """A value as a person reads it: no needless digits, thousands as k."""
+    return f"{value / 1000:.4g}k" if 10_000 <= abs(value) < 1_000_000 else f"{value:.4g}"
+
+
+def thin(points: list[Point], most: int = MAX_POINTS) -> list[Point]:
+    """At most `most` of the sorted points, with the lowest and highest of every stretch: no spike is lost."""
+    if len(points) <= most:
+        return points
+    kept: list[Point] = []
+    for stretch in _stretches(points, most // 2):
+        kept += sorted({min(stretch, key=lambda p: p[1]), max(stretch, key=lambda p: p[1])})
+    return kept
+
+
+def trend(points: list[Point]) -> list[Point]:
+    """The mean of every stretch of the sorted points; [] where they are too few to need it."""
+    if len(points) < TRENDY:
+        return []
+    return [(mean(x for x, _ in part), mean(y for _, y in part)) for part in _stretches(points, STRETCHES)]
+
+
+def _stretches(points: list[Point], most: int) -> list[list[Point]]:
+    size = math.ceil(len(points) / most)
+    return [points[start : start + size] for start in range(0, len(points), size)]
+
+
+def _span(values: Iterable[float]) -> Point:
+    """Lowest and highest, at least a little apart."""
+    found = list(values)
+    low, high = min(found), max(found)
+    if high - low > 1e-9 * max(abs(low), abs(high)):
+        return low, high
+    margin = abs(low) / 10 or 1.0
+    return low - margin, high + margin
+
+
+def _scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
+    return lambda value: round(start + (value - low) / (high - low) * (stop - start), 1)
+
+
+def _line(
+    name: str, points: list[Point], across: Callable[[float], float], up: Callable[[float], float]
+) -> Line:
+    drawn = [(across(x), up(y)) for x, y in thin(points)]
+    return Line(
+        name=name,
+        path=_path(drawn),
+        trend=_path([(across(x), up(y)) for x, y in trend(points)]),
+        dots=tuple(drawn) if len(drawn) <= 30 else (),
+        last=number(points[-1][1]),
+    )
+
+
+def _path(points: list[Point]) -> str:
+    return "M" + "L".join(f"{x} {y}" for x, y in points) if points else ""

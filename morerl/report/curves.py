@@ -1,0 +1,51 @@
+"""Which of a training log's metrics share a chart. Names are TRL's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from morerl.report.charts import Chart, Point, line_chart
+from morerl.report.read import LogLine, is_number
+
+# title, unit, pattern of the metric; a named group `name` is what the legend says
+CHARTS = (
+    ("Loss", "", r"(?P<name>loss|eval_loss)"),
+    ("Reward, by part", "mean over the batch", r"(?P<name>reward)|rewards/(?P<part>.+)/mean"),
+    ("Groups whose rewards are all equal", "share; these teach nothing", r"(?P<name>frac_reward_zero_std)"),
+    ("Spread of the reward within a group", "standard deviation", r"(?P<name>reward_std)"),
+    ("Completion length", "tokens, mean", r"(?P<name>completions/mean_length)"),
+    ("Completions cut off at the limit", "share", r"(?P<name>completions/clipped_ratio)"),
+    ("Distance from the starting model", "KL", r"(?P<name>kl)"),
+    ("Entropy", "nats a token", r"(?P<name>entropy)"),
+    ("Gradient norm", "", r"(?P<name>grad_norm)"),
+    ("F1 on dev", "per cent, greedy decoding", r"(?P<name>dev_f1)"),
+)
+
+
+def stage_charts(log: list[LogLine]) -> list[Chart]:
+    """The charts a stage's log has points for, in the order of CHARTS."""
+    metrics = sorted({key for line in log for key in line}, key=lambda key: (key != "reward", key))
+    charts = []
+    for title, unit, pattern in CHARTS:
+        names = [(_legend(pattern, metric), metric) for metric in metrics]
+        series = {name: points_of(log, metric) for name, metric in names if name}
+        # a part equal to the whole hides under it, so the whole is drawn first and named so
+        if "reward" in series and len(series) > 1:
+            series = {"all parts": series.pop("reward"), **series}
+        charts.append(line_chart(title, series, unit=unit))
+    return [chart for chart in charts if chart]
+
+
+def points_of(log: Iterable[LogLine], metric: str) -> list[Point]:
+    """(step, value) of every line that holds both as numbers."""
+    return [
+        (float(line["step"]), float(line[metric]))
+        for line in log
+        if is_number(line.get("step")) and is_number(line.get(metric))
+    ]
+
+
+def _legend(pattern: str, metric: str) -> str | None:
+    match = re.fullmatch(pattern, metric)
+    return next((name for name in match.groups() if name), None) if match else None

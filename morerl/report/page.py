@@ -1,0 +1,122 @@
+"""One self-contained HTML file from a run folder: opens offline, fetches nothing, runs only its own script.
+
+Everything a run folder holds is somebody's data (titles, model output, log keys), so the template
+escapes by default, the script never parses HTML, and the file's own policy names the one script and
+the one stylesheet by hash: what slipped through would still not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+from markupsafe import Markup
+
+from morerl.corpora.jsonl import write_text
+from morerl.report import charts, figures, tables
+from morerl.report.browser import browser
+from morerl.report.curves import stage_charts
+from morerl.report.read import Run, read_run
+
+HERE = Path(__file__).parent
+MAX_SAMPLES = 300
+
+
+def write_report(run_dir: Path, out: Path, *, max_samples: int = MAX_SAMPLES) -> None:
+    """Writes the report of a run folder to `out`, atomically, with at most `max_samples` in its browser.
+
+    A section whose file is missing says so in its place. Raises DataError if there is no such folder.
+    """
+    page = render(read_run(run_dir), max_samples)
+    # a lone surrogate can enter through a JSON escape and has no UTF-8 form
+    write_text(out, [page.encode("utf-8", "replace").decode("utf-8")])
+
+
+def render(run: Run, max_samples: int = MAX_SAMPLES) -> str:
+    """The page."""
+    script, style = _asset("sample.js") + _asset("report.js"), _asset("report.css")
+    template = _environment().get_template("report.html.jinja")
+    return template.render(
+        policy=policy(script, style),
+        script=Markup(script),
+        style=Markup(style),
+        run=run,
+        chart=charts,
+        results=figures.results(run.metrics),
+        stages=list(run.metrics),
+        labels=tables.label_rows(run.metrics),
+        confusion=tables.confusion(list(run.metrics.values())[-1]) if run.metrics else None,
+        problems=tables.problem_rows(run.metrics),
+        controls=figures.control_rows(run),
+        times=figures.bars(run.seconds, of_sum=True),
+        difficulty=figures.difficulty(run.rated),
+        epochs=figures.epochs(run.schedule),
+        curves={stage: stage_charts(log) for stage, log in run.logs.items()},
+        browser=(data := browser(run, max_samples)),
+        data=script_json(data),
+    )
+
+
+def policy(script: str, style: str) -> str:
+    """A content-security policy: this script, this stylesheet, embedded pictures, and nothing else."""
+    return (
+        f"default-src 'none'; img-src data:; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def script_json(value: object) -> Markup:
+    """JSON that is inert inside <script>: no character in it can end the element or start another."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def duration(seconds: float) -> str:
+    """1 h 02 min, 3 min 05 s, 4.2 s."""
+    if seconds >= 3600:
+        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+    if seconds >= 60:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{seconds:.1f} s"
+
+
+def points(value: float | None, sign: bool = False) -> str:
+    """A rate in per cent with one decimal; a dash for what is not known."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:+.1f}".replace("-", "\u2212") if sign else f"{value:.1f}"
+
+
+def count(value: float) -> str:
+    """A whole number with thousands apart."""
+    return f"{round(value):,}"
+
+
+def _environment() -> SandboxedEnvironment:
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., Any]] = {"duration": duration, "points": points, "count": count}
+    environment.filters.update(filters)
+    return environment
+
+
+def _asset(name: str) -> str:
+    # read in text mode: a checkout with CRLF line ends must still give the hash the browser computes
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,99 @@
+"""The figures by label: precision, recall and F1 of every stage, and what is taken for what."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from morerl.schema import Metrics
+
+HEATS = 9
+COMMON_MISTAKES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRow:
+    """One label: its support, and each stage's {precision, recall, f1, predicted} in per cent."""
+
+    name: str
+    support: int
+    stages: tuple[dict[str, float], ...]
+
+    @property
+    def change(self) -> float | None:
+        """F1 of the last stage less that of the one before, in points."""
+        f1 = [stage["f1"] for stage in self.stages[-2:] if "f1" in stage]
+        return f1[1] - f1[0] if len(f1) == 2 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A count, its shade 0..HEATS by its share of the row, and whether gold = predicted."""
+
+    count: int
+    heat: int
+    right: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """A square of counts with gold answers down and predicted ones across."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    mistakes: tuple[tuple[str, str, int], ...]
+
+
+def label_rows(metrics: dict[str, Metrics]) -> list[LabelRow]:
+    """A row a label that some stage was scored on, largest support first."""
+    names = dict.fromkeys(name for m in metrics.values() for name in m.per_label)
+    rows = [
+        LabelRow(
+            name=name,
+            support=int(max(m.per_label.get(name, {}).get("gold", 0) for m in metrics.values())),
+            stages=tuple(m.per_label.get(name, {}) for m in metrics.values()),
+        )
+        for name in names
+    ]
+    return sorted(rows, key=lambda row: -row.support)
+
+
+def confusion(metrics: Metrics) -> Confusion | None:
+    """The confusion matrix; None if the file holds none."""
+    counts = metrics.confusion
+    predicted = {name for row in counts.values() for name, count in row.items() if count}
+    golds = [name for name in counts if name in predicted or any(counts[name].values())]
+    if not golds:
+        return None
+    golds.sort(key=lambda name: -sum(counts[name].values()))
+    columns = (*golds, *sorted(predicted - set(golds)))
+    return Confusion(
+        columns=columns,
+        rows=tuple((gold, _cells(gold, counts[gold], columns)) for gold in golds),
+        mistakes=_mistakes(counts),
+    )
+
+
+def problem_rows(metrics: dict[str, Metrics]) -> list[tuple[str, tuple[int, ...]]]:
+    """(problem, its count in every stage), most frequent in the last stage first."""
+    names = dict.fromkeys(name for m in metrics.values() for name in m.problems)
+    rows = [(name, tuple(m.problems.get(name, 0) for m in metrics.values())) for name in names]
+    return sorted(rows, key=lambda row: -row[1][-1])
+
+
+def _cells(gold: str, row: dict[str, int], columns: tuple[str, ...]) -> tuple[Cell, ...]:
+    whole = sum(row.values()) or 1
+    return tuple(
+        Cell(count=row.get(name, 0), heat=math.ceil(row.get(name, 0) / whole * HEATS), right=name == gold)
+        for name in columns
+    )
+
+
+def _mistakes(counts: dict[str, dict[str, int]]) -> tuple[tuple[str, str, int], ...]:
+    wrong = [
+        (gold, name, count)
+        for gold, row in counts.items()
+        for name, count in row.items()
+        if name != gold and count
+    ]
+    return tuple(sorted(wrong, key=lambda item: -item[2])[:COMMON_MISTAKES])

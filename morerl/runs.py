@@ -1,0 +1,126 @@
+"""A run folder: what made it, which stage is done, and whether a stage may go on in it.
+
+    <run.dir>/<stage>/config.yaml   the resolved settings
+    <run.dir>/<stage>/run.json      git revision, library versions, seed, hashes of the input files
+    <run.dir>/<stage>/done.json     written last, when the stage has ended well
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from morerl.config import Settings, dump_settings
+from morerl.corpora.jsonl import write_json, write_text
+from morerl.errors import ConfigError, DataError
+
+SHARED = ("data", "images", "prompt", "model", "generate")
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pillow")
+
+
+def begin(settings: Settings, stage: str, inputs: list[Path]) -> dict[str, Any] | None:
+    """Opens a stage's folder; returns its result if the stage is already done, else None.
+
+    Raises ConfigError if the folder holds the work of other settings (naming what changed), and
+    DataError if an input file is missing.
+    """
+    folder = settings.run.dir / stage
+    record = _record(settings, stage, inputs)
+    old = read_json(folder / "run.json")
+    if old is not None:
+        _refuse_other(folder, old, record)
+        done = read_json(folder / "done.json")
+        if done is not None:
+            return done
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "config.yaml", [dump_settings(settings)])
+    write_json(folder / "run.json", record)
+    return None
+
+
+def finish(settings: Settings, stage: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Marks a stage as done and returns its result."""
+    write_json(settings.run.dir / stage / "done.json", result)
+    return result
+
+
+def _record(settings: Settings, stage: str, inputs: list[Path]) -> dict[str, Any]:
+    tree = settings.model_dump(mode="json")
+    relevant = {name: tree[name] for name in (*SHARED, stage) if name in tree} | {"seed": settings.run.seed}
+    return {
+        "stage": stage,
+        "seed": settings.run.seed,
+        "settings": relevant,
+        "inputs": {path.name: sha256(path) for path in inputs},
+        "git": _git_revision(),
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _refuse_other(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    before, now = (flatten({"settings": r["settings"], "inputs": r["inputs"]}) for r in (old, new))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        lines = [f"  {key}: {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:10]]
+        raise ConfigError(
+            f"{folder} was made with other settings or inputs:\n" + "\n".join(lines)
+            + f"\nDelete {folder} to start this stage anew, or choose another run.dir."
+        )
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object of a file, or None where it is missing or torn."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes. Raises DataError if it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}. Which stage makes it is in the README") from error
+    return digest.hexdigest()
+
+
+def _git_revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,90 @@
+"""Builds reasoning.jsonl: choose samples, ask, judge, keep; rejects go beside with their reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from morerl.config import Settings
+from morerl.corpora.jsonl import write_records
+from morerl.prompts.render import Messages, fill, render
+from morerl.schema import Reasoning, Sample, TaskSpec
+from morerl.teacher.gates import judge
+from morerl.teacher.mimic import plan
+from morerl.teacher.reply import Reply, Teacher
+
+
+def choose(samples: Sequence[Sample], share: float, *, seed: int) -> list[Sample]:
+    """A share of each label's samples, at least one, in corpus order (MORE-R1 section 2.3).
+
+    Half is rounded up. Seeded; a label's draw does not depend on the other labels.
+    """
+    by_label: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.gold is not None:
+            by_label[sample.gold.label].append(sample)
+    chosen = {
+        sample.id
+        for label, members in by_label.items()
+        for sample in random.Random(f"{seed}/{label}").sample(
+            members, max(1, math.floor(share * len(members) + 0.5))
+        )
+    }
+    return [sample for sample in samples if sample.id in chosen]
+
+
+def mimic(spec: TaskSpec) -> Teacher:
+    """The teacher that is none: a plan from the gold."""
+    return lambda sample, messages: Reply(text=plan(sample, spec), model="mimic")
+
+
+def build(
+    samples: Sequence[Sample],
+    teacher: Teacher,
+    spec: TaskSpec,
+    settings: Settings,
+    out: Path,
+    *,
+    on_sample: Callable[[], object] = lambda: None,
+) -> Counter[str]:
+    """Asks the teacher for every sample; writes `out` and rejected.jsonl beside it.
+
+    Returns counts: "kept" and every reject reason.
+    """
+    rows = []
+    for sample in samples:
+        rows.append(_ask(sample, teacher, spec, settings))
+        on_sample()
+    write_records(out, (row for row in rows if row.reason is None))
+    write_records(out.with_name("rejected.jsonl"), (row for row in rows if row.reason is not None))
+    return Counter(row.reason or "kept" for row in rows)
+
+
+def _ask(sample: Sample, teacher: Teacher, spec: TaskSpec, settings: Settings) -> Reasoning:
+    messages = teacher_messages(sample, spec, settings)
+    reply = teacher(sample, messages)
+    return Reasoning(
+        id=sample.id,
+        completion=reply.text,
+        model=reply.model,
+        prompt_hash=hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest(),
+        finish_reason=reply.finish_reason,
+        usage=reply.usage,
+        reason=judge(reply.text, reply.finish_reason, sample, spec, settings.prompt.template),
+    )
+
+
+def teacher_messages(sample: Sample, spec: TaskSpec, settings: Settings) -> Messages:
+    """The student's prompt with the gold block after it (MORE-R1's block (c)): only a teacher sees gold."""
+    teacher_prompt = settings.prompt.model_copy(
+        update={"template": "stepwise" if settings.teach.strategy == "stepwise" else settings.prompt.template}
+    )
+    messages = render(sample, spec, teacher_prompt, settings.images)
+    gold = fill("gold_block", sample, spec, settings.images, gold=sample.gold)
+    return [{**messages[0], "content": [*messages[0]["content"], {"type": "text", "text": gold}]}]
+

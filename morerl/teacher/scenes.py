@@ -1,0 +1,89 @@
+"""The demo's teacher: writes MORE-R1's six steps from the scene's own record.
+
+It stands where an endpoint stands: it is shown the rendered messages, answers with text, and is
+checked by the same gates. Like any teacher it is not always right: a seeded few of its replies
+carry a fault, so that the gates have something to catch.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from morerl.corpora.jsonl import read_records
+from morerl.prompts.render import Messages, render_completion
+from morerl.scenes.world import TYPES, Actor, Figure, Scene, owner, relation
+from morerl.schema import Sample, TaskSpec
+from morerl.teacher.reply import Reply
+
+FAULTS = 0.02
+
+
+class SceneTeacher:
+    """Answers for samples of one release folder (see morerl.scenes.release)."""
+
+    def __init__(self, release: Path, spec: TaskSpec, *, seed: int) -> None:
+        self._scenes = {scene.id: scene for scene in read_records(release / "scenes.jsonl", Scene)}
+        self._spec = spec
+        self._seed = seed
+
+    def __call__(self, sample: Sample, messages: Messages) -> Reply:
+        """The six steps and the answer for one sample."""
+        scene, figure, actor = self._look(sample)
+        think, answer = explain(scene, figure, actor, self._spec)
+        rng = random.Random(f"{self._seed}/{sample.id}")
+        if rng.random() < FAULTS:
+            think, answer = _spoil(think, answer, rng)
+        text = render_completion(think, answer)
+        return Reply(text=text, model="scenes", finish_reason="stop", usage={"completion_words": len(text.split())})
+
+    def _look(self, sample: Sample) -> tuple[Scene, Figure, Actor]:
+        """The figure and actor a sample asks about: the figure drawn where the box is, the actor so named."""
+        scene = self._scenes[Path(sample.image or "").stem]
+        name = sample.argument(sample.tail).text  # type: ignore[union-attr]
+        box = sample.argument(sample.head).box  # type: ignore[union-attr]
+        distances = [sum(abs(a - b) for a, b in zip(box, drawn, strict=True)) for drawn in scene.boxes]
+        figure = scene.figures[distances.index(min(distances))]
+        return scene, figure, next(actor for actor in scene.actors if actor.name == name)
+
+
+def explain(scene: Scene, figure: Figure, actor: Actor, spec: TaskSpec) -> tuple[str, str]:
+    """Reasoning in six steps, and the label."""
+    label = relation(scene, figure, actor)
+    mine = owner(scene, figure)
+    candidates = spec.allowed(TYPES[figure.shape], actor.type)
+    steps = (
+        f"the crop shows a {figure.colour} {figure.shape}.",
+        EVENTS[scene.kind],
+        f"{figure.colour} {figure.shape} is {mine.name}." if mine else "the object is no one in the title.",
+        f"head {TYPES[figure.shape]}, tail {actor.type}.",
+        ", ".join(name.rpartition("/")[2] for name in candidates) + ".",
+        _reason(scene, mine, actor, label),
+    )
+    return "\n".join(f"Step {number}: {text}" for number, text in enumerate(steps, 1)), label
+
+
+EVENTS = {
+    "match": "two teams meet.",
+    "joint": "two teams at one event.",
+    "award": "a prize is won.",
+    "mayor": "a mayor and a hall.",
+    "pair": "two people and what they do.",
+}
+
+
+def _reason(scene: Scene, mine: Actor | None, actor: Actor, label: str) -> str:
+    if mine is None:
+        return f"nothing ties it to {actor.name}."
+    if mine is actor:
+        return f"it is of {actor.name}: {label.rpartition('/')[2]}."
+    return f"{mine.name} and {actor.name}: {label.rpartition('/')[2]}."
+
+
+def _spoil(think: str, answer: str, rng: random.Random) -> tuple[str, str]:
+    fault = rng.choice(("label", "leak", "step"))
+    if fault == "label":
+        return think, "none" if answer != "none" else "/per/misc/party"
+    if fault == "leak":
+        return think + " This agrees with the gold answer.", answer
+    return think.replace("Step 4: ", ""), answer

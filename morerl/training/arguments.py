@@ -1,0 +1,76 @@
+"""TRL's own configs from a `trainer:` section, with the few values that are not the user's to set."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from morerl.config import DevSettings, Settings
+from morerl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig, SFTConfig
+
+    Arguments = TypeVar("Arguments", SFTConfig, GRPOConfig)
+
+OURS = {
+    "output_dir": "run.dir says where a run lives",
+    "seed": "run.seed is the one seed",
+    "data_seed": "run.seed is the one seed",
+    "eval_strategy": "the dev score is morerl's own (sft.dev, grpo.dev)",
+    "eval_steps": "use dev.every_steps",
+    "shuffle_dataset": "the order is grpo.mixing's; a shuffle would lose it",
+    "load_best_model_at_end": "the best dev checkpoint is always kept, in <stage>/model",
+    "remove_unused_columns": "the rewards need the sample",
+    "disable_tqdm": "morerl shows its own progress",
+    "resume_from_checkpoint": "a stage that is run again goes on by itself",
+}
+
+
+def trainer_arguments(
+    kind: type[Arguments], options: dict[str, Any], folder: Path, settings: Settings, dev: DevSettings, **ours: Any
+) -> Arguments:
+    """An SFTConfig or GRPOConfig: morerl's defaults, then the user's options, then what must be so.
+
+    Raises ConfigError for an option TRL does not have (naming the nearest), for one that is morerl's,
+    and for values TRL refuses.
+    """
+    import torch
+
+    _check_names(kind, options)
+    has_gpu = torch.cuda.is_available()
+    defaults = {
+        "report_to": "none",
+        "bf16": settings.model.dtype == "bfloat16",
+        "fp16": settings.model.dtype == "float16",
+        "gradient_checkpointing": has_gpu,
+        "use_cpu": not has_gpu,
+        "logging_steps": 1,
+        "save_steps": dev.every_steps,
+        "save_total_limit": 2,
+        "dataloader_num_workers": 0,
+    }
+    fixed = {
+        "output_dir": str(folder / "checkpoints"),
+        "seed": settings.run.seed,
+        "remove_unused_columns": False,
+        "disable_tqdm": True,
+        "eval_strategy": "no",
+    }
+    try:
+        return kind(**{**defaults, **ours, **options, **fixed})
+    except (TypeError, ValueError, ImportError) as error:
+        raise ConfigError(f"trainer: {error}") from error
+
+
+def _check_names(kind: type[Any], options: dict[str, Any]) -> None:
+    known = [field.name for field in dataclasses.fields(kind) if field.init]
+    for name in options:
+        if name in OURS:
+            raise ConfigError(f"trainer.{name} is not yours to set: {OURS[name]}")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"trainer.{name}: {kind.__name__} has no such option{hint}")

@@ -1,0 +1,136 @@
+"""What happens beside training: the greedy dev score that chooses the checkpoint, the log, the progress bar."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from morerl.config import DevSettings, Settings
+from morerl.corpora.jsonl import write_json, write_text
+from morerl.models.generate import generate
+from morerl.models.load import Processing
+from morerl.prompts.parse import parse
+from morerl.runs import read_json
+from morerl.schema import Sample, TaskSpec
+from morerl.scoring import score
+from morerl.training.checkpoint import commit, prepare, recover
+
+
+class DevScore(TrainerCallback):
+    """Scores dev greedily every so many steps, and keeps the best model in <folder>/model.
+
+    Step 0 counts, so that training which only harms leaves its start. Ties keep the earlier model.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], spec: TaskSpec, settings: Settings, dev: DevSettings,
+        processing: Processing, folder: Path,
+    ) -> None:
+        self.samples = samples[: dev.limit]
+        self.spec, self.settings, self.dev, self.processing, self.folder = spec, settings, dev, processing, folder
+        self.trainer: Any = None  # set once the trainer exists
+        recover(folder / "model")
+        best = read_json(folder / "model" / "dev.json")
+        self.best: float = best["value"] if best else -math.inf
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step == 0:
+            self._score(state)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step % self.dev.every_steps == 0 or state.global_step == state.max_steps:
+            self._score(state)
+
+    def _score(self, state: TrainerState) -> None:
+        value = self._measure()
+        # not trainer.log: GRPO's would hand out its step's figures with this entry and lose them to the next
+        entry = {"dev_f1": value, "step": state.global_step}
+        state.log_history.append(entry)
+        self.trainer.callback_handler.on_log(self.trainer.args, state, self.trainer.control, dict(entry))
+        if value > self.best:
+            self.best = value
+            self._keep(state.global_step, value)
+
+    def _measure(self) -> float:
+        """The protocol's primary figure on dev, in per cent; each rank decodes its share."""
+        from accelerate.utils import gather_object
+
+        accelerator = self.trainer.accelerator
+        mine = self.samples[accelerator.process_index :: accelerator.num_processes]
+        texts = generate(
+            accelerator.unwrap_model(self.trainer.model_wrapped), self.processing, mine, self.spec,
+            prompt=self.settings.prompt, images=self.settings.images, image_root=self.settings.data.image_root,
+            settings=self.settings.generate.model_copy(update={"temperature": 0.0, "n": 1}),
+        )
+        answers = dict(gather_object([(s.id, parse(t[0], self.spec).answer) for s, t in zip(mine, texts, strict=True)]))
+        metrics = score(self.samples, [answers[s.id] for s in self.samples], self.spec, draws=0)
+        return float(metrics.primary["value"])
+
+    def _keep(self, step: int, value: float) -> None:
+        """Every rank saves (sharded weights need all of them); the first one moves the folder into place."""
+        target, accelerator = self.folder / "model", self.trainer.accelerator
+        aside = target.with_name(f".{target.name}.new")
+        if self.trainer.is_world_process_zero():
+            prepare(target)
+        accelerator.wait_for_everyone()
+        self.trainer.save_model(str(aside))
+        accelerator.wait_for_everyone()
+        if self.trainer.is_world_process_zero():
+            write_json(aside / "dev.json", {"step": step, "value": value})
+            commit(target)
+        accelerator.wait_for_everyone()
+
+
+class LogFile(TrainerCallback):
+    """Writes every log entry to <folder>/log.jsonl; a resumed run drops what came after its checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "log.jsonl"
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            write_text(self.path, (json.dumps(entry) + "\n" for entry in state.log_history))
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero and state.log_history:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(state.log_history[-1]) + "\n")
+
+
+class ProgressBar(TrainerCallback):
+    """Tells a listener of each step: (done, total, the figures people watch)."""
+
+    SHOWN = {"loss": "loss", "reward": "reward", "dev_f1": "dev F1", "frac_reward_zero_std": "zero spread"}
+
+    def __init__(self, listener: Callable[[int, int, dict[str, float]], object]) -> None:
+        self.listener = listener
+        self.figures: dict[str, float] = {}
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._tell(state)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
+        logs: dict[str, Any] | None = None, **kwargs: Any,
+    ) -> None:
+        self.figures |= {short: float(logs[name]) for name, short in self.SHOWN.items() if name in (logs or {})}
+        self._tell(state)
+
+    def _tell(self, state: TrainerState) -> None:
+        if state.is_world_process_zero:
+            self.listener(state.global_step, state.max_steps, self.figures)

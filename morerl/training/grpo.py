@@ -1,0 +1,115 @@
+"""Stage 2: GRPO with verifiable rewards on a scheduled mix of easy and hard samples."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from morerl.config import Settings
+from morerl.corpora.jsonl import read_records, write_records
+from morerl.errors import ConfigError, DataError
+from morerl.mixing import schedule, windows
+from morerl.prompts.render import STEPS
+from morerl.rewards import Terms, check_rewards, reward
+from morerl.runs import begin
+from morerl.schema import Rated, Sample, TaskSpec
+from morerl.training.arguments import trainer_arguments
+from morerl.training.rows import fitting, make_dataset
+from morerl.training.stage import Inputs, Listener, load_for_training, read_inputs, start_model, train_to_end
+
+log = logging.getLogger(__name__)
+
+
+def run_grpo(settings: Settings, *, listener: Listener = lambda done, total, figures: None) -> dict[str, Any]:
+    """Trains <run.dir>/grpo/model; returns {"steps", "dev", "seconds"}. A finished stage returns at once.
+
+    Raises ConfigError, DataError.
+    """
+    check_rewards(settings.grpo)
+    rated = settings.grpo.rated or settings.run.dir / "rated.jsonl"
+    start = start_model(settings.grpo.model, settings.run.dir / "sft" / "model", "grpo.model")
+    data = settings.data.dir
+    done = begin(settings, "grpo", [rated, data / "train.jsonl", data / "dev.jsonl"])
+    return done if done is not None else _train(settings, rated, start, listener)
+
+
+def _train(settings: Settings, rated: Path, start: Path | str, listener: Listener) -> dict[str, Any]:
+    from trl import GRPOConfig
+
+    from morerl.training.trainer import ScheduledGRPOTrainer
+
+    inputs = read_inputs(settings)
+    folder = settings.run.dir / "grpo"
+    arguments = trainer_arguments(
+        GRPOConfig, settings.grpo.trainer, folder, settings, settings.grpo.dev,
+        num_train_epochs=1, log_multimodal=False, top_k=0,
+    )
+    check_cadence(arguments)
+    model, processing, peft = load_for_training(start, settings)
+    ratings = {row.id: row for row in read_records(rated, Rated)}
+    unknown = next((id_ for id_ in ratings if id_ not in inputs.train), None)
+    if unknown is not None:
+        raise DataError(f"{rated}: {unknown!r} is not in the train split")
+    samples = fitting([inputs.train[id_] for id_ in ratings], inputs.spec, settings, processing, folder)
+    order = plan_windows(samples, ratings, settings, arguments)
+    rewards, weights = reward_functions(settings, inputs.spec)
+    arguments.reward_weights = weights
+    trainer = ScheduledGRPOTrainer(
+        model=model, args=arguments, reward_funcs=rewards, processing_class=processing.reader, windows=order,
+        train_dataset=make_dataset(
+            samples, inputs.spec, settings, processing, lambda sample: {"sample": sample.model_dump_json()}
+        ),
+        **peft,
+    )
+    return train_to_end(trainer, inputs, settings, "grpo", settings.grpo.dev, processing, listener)
+
+
+def plan_windows(
+    samples: list[Sample], ratings: dict[str, Rated], settings: Settings, arguments: Any
+) -> list[list[int]]:
+    """Generation windows as row numbers of `samples`; writes <run.dir>/schedule.jsonl."""
+    epochs = schedule([ratings[s.id] for s in samples], settings.grpo.mixing, seed=settings.run.seed)
+    write_records(settings.run.dir / "schedule.jsonl", epochs)
+    size = arguments.generation_batch_size // arguments.num_generations
+    rows = {sample.id: row for row, sample in enumerate(samples)}
+    has_picture = {sample.id: sample.image is not None for sample in samples}
+    cut = windows(epochs, size, has_picture.__getitem__, seed=settings.run.seed)
+    return [[rows[id_] for id_ in window] for window in cut]
+
+
+def reward_functions(settings: Settings, spec: TaskSpec) -> tuple[list[Callable[..., list[float]]], list[float]]:
+    """TRL reward callables, named as in the settings, and their weights."""
+    terms = Terms(
+        steps=STEPS.get(settings.prompt.template, 0), length_threshold=settings.grpo.length_threshold
+    )
+    return [_reward_function(name, spec, terms) for name in settings.grpo.rewards], [*settings.grpo.rewards.values()]
+
+
+def _reward_function(name: str, spec: TaskSpec, terms: Terms) -> Callable[..., list[float]]:
+    def function(completions: list[Any], sample: list[str], **kwargs: Any) -> list[float]:
+        return [
+            reward(name, completion[0]["content"], Sample.model_validate_json(row), spec, terms)
+            for completion, row in zip(completions, sample, strict=True)
+        ]
+
+    function.__name__ = name
+    return function
+
+
+def check_cadence(arguments: Any) -> None:
+    """Refuses checkpoints inside a generation window: TRL would resume with shifted windows.
+
+    Raises ConfigError.
+    """
+    if arguments.save_strategy == "no":
+        return
+    serves = arguments.steps_per_generation * arguments.num_iterations
+    micro_steps = arguments.save_steps * arguments.gradient_accumulation_steps
+    if micro_steps % serves:
+        raise ConfigError(
+            f"trainer.save_steps = {arguments.save_steps:g} falls inside a generation window of "
+            f"{serves / arguments.gradient_accumulation_steps:g} optimizer steps, and a run resumed there would "
+            "differ; make save_steps (or grpo.dev.every_steps) a multiple of it"
+        )

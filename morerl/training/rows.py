@@ -1,0 +1,111 @@
+"""Samples -> the rows TRL reads, made when they are asked for: pictures are never held all at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from morerl.config import Settings
+from morerl.corpora.jsonl import write_text
+from morerl.errors import DataError
+from morerl.models.generate import load_views
+from morerl.models.load import Processing
+from morerl.prompts.render import Messages, picture_count, render
+from morerl.schema import Sample, TaskSpec
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+log = logging.getLogger(__name__)
+CACHED_SAMPLES = 256  # pictures kept ready: a window's prompts are each read G times in a row
+
+
+def make_dataset(
+    samples: Sequence[Sample],
+    spec: TaskSpec,
+    settings: Settings,
+    processing: Processing,
+    extra: Callable[[Sample], dict[str, Any]],
+) -> Dataset:
+    """A dataset of {"prompt", "images", **extra(sample)} rows, in the order of `samples`.
+
+    The `images` column is [] for a text row among picture rows, and is missing where no row has a
+    picture (TRL judges by the first row's keys).
+    """
+    from datasets import Dataset
+
+    with_images = any(sample.image is not None for sample in samples)
+
+    @lru_cache(maxsize=CACHED_SAMPLES)
+    def pictures(index: int) -> list[Any]:
+        return load_views(samples[index], processing, settings.images, settings.data.image_root)
+
+    def row(index: int) -> dict[str, Any]:
+        sample = samples[index]
+        messages = render(sample, spec, settings.prompt, settings.images)
+        if not with_images:
+            return {"prompt": flat(messages), **extra(sample)}
+        return {"prompt": messages, "images": list(pictures(index)), **extra(sample)}
+
+    if not with_images:
+        return Dataset.from_list([row(index) for index in range(len(samples))])
+
+    def rows(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        made = [row(index) for index in batch["index"]]
+        return {key: [one[key] for one in made] for key in made[0]}
+
+    return Dataset.from_dict({"index": range(len(samples))}).with_transform(rows)
+
+
+def flat(messages: Messages) -> Messages:
+    """Text-only messages with string content, the form every chat template reads."""
+    return [{**m, "content": "".join(block["text"] for block in m["content"])} for m in messages]
+
+
+def fitting(
+    samples: Sequence[Sample], spec: TaskSpec, settings: Settings, processing: Processing, folder: Path
+) -> list[Sample]:
+    """The samples whose prompt, image tokens included, is within data.max_prompt_tokens.
+
+    TRL neither cuts nor filters prompts. Those left out are named in <folder>/too_long.jsonl and
+    logged. Raises DataError if none is left.
+    """
+    import json
+
+    lengths = [prompt_tokens(sample, spec, settings, processing) for sample in samples]
+    cap = settings.data.max_prompt_tokens
+    kept = [sample for sample, n in zip(samples, lengths, strict=True) if n <= cap]
+    left_out = [(sample.id, n) for sample, n in zip(samples, lengths, strict=True) if n > cap]
+    if not kept:
+        raise DataError(
+            f"every prompt is longer than data.max_prompt_tokens = {cap}: the shortest has {min(lengths)} tokens, "
+            "pictures included. Raise it, or lower images.full_pixels and images.crop_pixels"
+        )
+    if left_out:
+        path = folder / "too_long.jsonl"
+        write_text(path, (json.dumps({"id": id_, "tokens": n}) + "\n" for id_, n in left_out))
+        log.warning(
+            "%d of %d prompts are longer than data.max_prompt_tokens = %d (longest %d) and are left out; see %s",
+            len(left_out), len(samples), cap, max(lengths), path,
+        )
+    return kept
+
+
+def prompt_tokens(sample: Sample, spec: TaskSpec, settings: Settings, processing: Processing) -> int:
+    """Length of the rendered prompt in tokens, every picture at the tokens it will take."""
+    messages = render(sample, spec, settings.prompt, settings.images)
+    text = processing.tokenizer.apply_chat_template(
+        flat([{**m, "content": [b for b in m["content"] if b["type"] == "text"]} for m in messages]),
+        chat_template=processing.reader.chat_template,
+        add_generation_prompt=True,
+        tokenize=False,
+    )
+    tokens = len(processing.tokenizer(text, add_special_tokens=False)["input_ids"])
+    if not picture_count(sample, settings.images):
+        return tokens
+    # each picture is framed by a start and an end token
+    pictures = load_views(sample, processing, settings.images, settings.data.image_root)
+    return tokens + sum(processing.image_tokens(*picture.size) + 2 for picture in pictures)

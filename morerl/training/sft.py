@@ -1,0 +1,85 @@
+"""Stage 1: learn the completions of reasoning.jsonl with TRL's SFTTrainer. Only the completion is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from morerl.config import Settings
+from morerl.corpora.jsonl import read_records
+from morerl.errors import DataError
+from morerl.models.load import load_processing
+from morerl.models.tiny import build_tiny
+from morerl.prompts.render import render, render_completion
+from morerl.runs import begin
+from morerl.schema import Reasoning, Sample
+from morerl.training.arguments import trainer_arguments
+from morerl.training.rows import fitting, make_dataset
+from morerl.training.stage import Inputs, Listener, load_for_training, read_inputs, train_to_end
+
+
+def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figures: None) -> dict[str, Any]:
+    """Trains <run.dir>/sft/model; returns {"steps", "dev", "seconds"}. A finished stage returns at once.
+
+    Raises ConfigError, DataError.
+    """
+    reasoning = settings.sft.reasoning or settings.run.dir / "reasoning.jsonl"
+    done = begin(settings, "sft", [reasoning, settings.data.dir / "train.jsonl", settings.data.dir / "dev.jsonl"])
+    if done is not None:
+        return done
+    return _train(settings, reasoning, listener)
+
+
+def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str, Any]:
+    from trl import SFTConfig, SFTTrainer
+
+    inputs = read_inputs(settings)
+    completions = read_completions(reasoning, inputs, bare=settings.sft.labels_only)
+    start = settings.model.path or _tiny(settings, inputs, completions)
+    folder = settings.run.dir / "sft"
+    samples = fitting([inputs.train[id_] for id_ in completions], inputs.spec, settings, load_processing(start), folder)
+    arguments = trainer_arguments(SFTConfig, settings.sft.trainer, folder, settings, settings.sft.dev, max_length=None)
+    model, processing, peft = load_for_training(start, settings)
+    dataset = make_dataset(
+        samples, inputs.spec, settings, processing,
+        lambda sample: {"completion": [{"role": "assistant", "content": completions[sample.id]}]},
+    )
+    trainer = SFTTrainer(
+        model=model, args=arguments, train_dataset=dataset, processing_class=processing.reader, **peft
+    )
+    return train_to_end(trainer, inputs, settings, "sft", settings.sft.dev, processing, listener)
+
+
+def read_completions(path: Path, inputs: Inputs, *, bare: bool) -> dict[str, str]:
+    """Sample id -> the completion to learn. Raises DataError for an id that is not in train."""
+    completions = {}
+    for row in read_records(path, Reasoning):
+        sample = inputs.train.get(row.id)
+        if sample is None:
+            raise DataError(f"{path}: {row.id!r} is not in the train split; only train samples may be learnt from")
+        completions[row.id] = _bare(sample) if bare else row.completion
+    if not completions:
+        raise DataError(f"{path} holds no reasoning")
+    return completions
+
+
+def _bare(sample: Sample) -> str:
+    if sample.gold is None:
+        raise DataError(f"{sample.id} has no gold label")
+    return render_completion("-", sample.gold.label)
+
+
+def _tiny(settings: Settings, inputs: Inputs, completions: dict[str, str]) -> Path:
+    """The embedded model, built once a run from the train split's own words."""
+    out = settings.run.dir / "tiny"
+    if not (out / "config.json").is_file():
+        build_tiny(out, _words(settings, inputs, completions), settings.model.tiny, seed=settings.run.seed)
+    return out
+
+
+def _words(settings: Settings, inputs: Inputs, completions: dict[str, str]) -> Iterator[str]:
+    for sample in inputs.train.values():
+        prompt = render(sample, inputs.spec, settings.prompt, settings.images)[0]["content"][-1]["text"]
+        yield f"system\nYou are a helpful assistant.\nuser\n{prompt}\nassistant\n"
+    yield from completions.values()

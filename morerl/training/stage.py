@@ -1,0 +1,88 @@
+"""What SFT and GRPO share: inputs read once, a trainer run to its end, a result written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from morerl.config import DevSettings, Settings
+from morerl.corpora.jsonl import read_samples
+from morerl.errors import ConfigError
+from morerl.guidelines import load_spec
+from morerl.models.load import Processing, freeze_vision, load_model, load_processing, lora_config
+from morerl.runs import finish
+from morerl.schema import Sample, TaskSpec
+from morerl.training.callbacks import DevScore, LogFile, ProgressBar
+from morerl.training.checkpoint import last_good
+
+Listener = Callable[[int, int, dict[str, float]], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a training stage reads."""
+
+    train: dict[str, Sample]  # by id
+    dev: list[Sample]
+    spec: TaskSpec
+
+
+def read_inputs(settings: Settings) -> Inputs:
+    """Train and dev samples and the task. The test split is never opened here."""
+    folder, limit = settings.data.dir, settings.data.limit
+    return Inputs(
+        train={sample.id: sample for sample in read_samples(folder / "train.jsonl", limit=limit)},
+        dev=read_samples(folder / "dev.jsonl", limit=limit),
+        spec=load_spec(settings.data.guidelines),
+    )
+
+
+def load_for_training(path: Path | str, settings: Settings) -> tuple[Any, Processing, dict[str, Any]]:
+    """Model (vision tower frozen if asked), its processing, and `peft_config` for the trainer."""
+    processing = load_processing(path)
+    model = load_model(path, settings.model)
+    if settings.model.freeze_vision:
+        freeze_vision(model)
+    peft_config = lora_config(settings.model)
+    return model, processing, {} if peft_config is None else {"peft_config": peft_config}
+
+
+def train_to_end(
+    trainer: Any, inputs: Inputs, settings: Settings, stage: str, dev: DevSettings,
+    processing: Processing, listener: Listener,
+) -> dict[str, Any]:
+    """Trains, going on from the last good checkpoint, and marks the stage as done.
+
+    Returns {"steps", "dev": {"step", "value"}, "seconds"}.
+    """
+    from morerl.runs import read_json
+
+    folder = settings.run.dir / stage
+    keeper = DevScore(inputs.dev, inputs.spec, settings, dev, processing, folder)
+    keeper.trainer = trainer
+    for callback in (keeper, LogFile(folder), ProgressBar(listener)):
+        trainer.add_callback(callback)
+    started = time.perf_counter()
+    checkpoint = last_good(folder / "checkpoints")
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    result = {
+        "steps": trainer.state.global_step,
+        "dev": read_json(folder / "model" / "dev.json"),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    if trainer.is_world_process_zero():
+        finish(settings, stage, result)
+    trainer.accelerator.wait_for_everyone()
+    return result
+
+
+def start_model(path: Path | str | None, default: Path, key: str) -> Path | str:
+    """The model a stage starts from. Raises ConfigError if it is to be an earlier stage's and is not there."""
+    if path is not None:
+        return path
+    if not default.is_dir():
+        raise ConfigError(f"{default} does not exist: run the stage that makes it first, or set {key}")
+    return default

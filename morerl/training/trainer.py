@@ -1,0 +1,54 @@
+"""GRPOTrainer with morerl's order of samples and a loss that zero-spread groups do not dilute.
+
+The only file that overrides TRL's private hooks; TRL is pinned to the minor version. Each override
+says why, and a test holds it against the stock path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+from trl import GRPOTrainer
+
+from morerl.training.sampler import WindowSampler
+
+
+class ScheduledGRPOTrainer(GRPOTrainer):
+    """GRPOTrainer over precomputed windows: lists of dataset rows, one list a generation window."""
+
+    def __init__(self, *args: Any, windows: Sequence[Sequence[int]], **kwargs: Any) -> None:
+        self._windows = windows
+        super().__init__(*args, **kwargs)
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler[int]:
+        # why: the schedule is an order, and the stock sampler would shuffle it
+        return WindowSampler(
+            self._windows,
+            group=self.num_generations,
+            repeats=self.num_iterations * self.args.steps_per_generation,
+        )
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        # why: under the default `dapo` loss the tokens of groups without spread stay in the denominator,
+        # so the step shrinks as more groups are solved; they carry no advantage and are masked out here
+        batch = super()._generate_and_score_completions(inputs)
+        if self.model.training and self.beta == 0.0:
+            keep = self._has_spread(batch["advantages"])
+            batch["completion_mask"] = batch["completion_mask"] * keep.unsqueeze(1).int()
+            tokens = self.accelerator.gather(batch["completion_mask"].sum()).sum()
+            batch["num_items_in_batch"] = tokens.clamp(min=1)
+        return batch
+
+    def _has_spread(self, advantages: torch.Tensor) -> torch.Tensor:
+        """[B] bool on this rank: does the row's group, which may lie on several ranks, hold any advantage?"""
+        everyone = self.accelerator.gather(advantages)
+        # equal rewards may differ from their mean in the last bit, which the std floor of 1e-4 magnifies
+        spread = everyone.view(-1, self.num_generations).abs().amax(dim=1) > 1e-2
+        mine = slice(
+            self.accelerator.process_index * len(advantages), (self.accelerator.process_index + 1) * len(advantages)
+        )
+        return spread.repeat_interleave(self.num_generations)[mine]
