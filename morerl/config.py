@@ -74,7 +74,7 @@ class TinySettings(Section):
 class ModelSettings(Section):
     """The model to start from."""
 
-    path: Path | str | None = Field(default=None, description="folder or hub id; null: build `tiny`")
+    path: str | None = Field(default=None, description="folder or hub id; null: build `tiny`")
     tiny: TinySettings = TinySettings()
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
@@ -95,8 +95,8 @@ class GenerateSettings(Section):
 class TeachSettings(Section):
     """Who writes the reasoning, and for how many samples."""
 
-    strategy: Literal["stepwise", "mimic"] = Field(
-        default="stepwise", description="stepwise: a teacher writes; mimic: a plan from the gold, no teacher"
+    teacher: Literal["scenes", "mimic"] = Field(
+        default="mimic", description="scenes: the drawn world's own; mimic: a plan from the gold, no teacher"
     )
     share: float = Field(default=0.25, gt=0.0, le=1.0, description="of the train samples of each label")
 
@@ -137,7 +137,7 @@ class MixingSettings(Section):
 class GrpoSettings(Section):
     """Reinforcement stage: group-relative policy optimisation with verifiable rewards."""
 
-    model: Path | str | None = Field(default=None, description="default: <run.dir>/sft/model")
+    model: str | None = Field(default=None, description="default: <run.dir>/sft/model")
     rated: Path | None = Field(default=None, description="default: <run.dir>/rated.jsonl")
     rewards: dict[str, float] = Field(
         default={"format": 0.5, "length": 0.25, "answer": 2.0},
@@ -153,13 +153,21 @@ class GrpoSettings(Section):
 class PredictSettings(Section):
     """Completions for one split."""
 
-    model: Path | str | None = Field(default=None, description="default: grpo's model, else sft's")
+    model: str | None = Field(default=None, description="default: grpo's model, else sft's")
     split: Literal["train", "dev", "test"] = "test"
     out: Path | None = Field(default=None, description="default: <run.dir>/predictions/<stage>.<split>.jsonl")
 
 
+class DemoSettings(Section):
+    """The drawn world of `morerl demo`: scenes (pictures with a title) a split; each asks about nine pairs."""
+
+    train: int = Field(default=700, ge=1)
+    dev: int = Field(default=60, ge=1)
+    test: int = Field(default=150, ge=1)
+
+
 class Settings(Section):
-    """A run, whole."""
+    """A run, whole. In paths, ${run.dir} stands for run.dir."""
 
     run: RunSettings
     data: DataSettings
@@ -172,6 +180,7 @@ class Settings(Section):
     rate: RateSettings = RateSettings()
     grpo: GrpoSettings = GrpoSettings()
     predict: PredictSettings = PredictSettings()
+    demo: DemoSettings = DemoSettings()
 
 
 def load_settings(path: Path, overrides: list[str] | None = None) -> Settings:
@@ -182,6 +191,9 @@ def load_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     tree = _read_yaml(path)
     for override in overrides or []:
         _apply(tree, override)
+    run = tree.get("run")
+    if isinstance(run, dict):
+        tree = _fill_in(tree, str(run.get("dir", "")))
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -221,6 +233,12 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         tree[keys[-1]] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise ConfigError(f"override {override!r}: the value is not valid YAML: {error}") from error
+
+
+def _fill_in(value: Any, run_dir: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill_in(inner, run_dir) for key, inner in value.items()}
+    return value.replace("${run.dir}", run_dir) if isinstance(value, str) else value
 
 
 def _explain(path: Path, error: ValidationError) -> str:

@@ -66,10 +66,7 @@ def _rated(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Rated:
 def run_predict(
     settings: Settings, *, listener: Listener = lambda done, total: None, samples: Sequence[Sample] | None = None
 ) -> Path:
-    """Writes the completions of a split (or of `samples`) as predictions; returns the file.
-
-    A file that is already there and covers the same samples with the same settings is kept.
-    """
+    """Writes the completions of a split (or of `samples`) as predictions; returns the file."""
     model, out = predict_target(settings)
     spec = load_spec(settings.data.guidelines)
     if samples is None:
@@ -79,7 +76,7 @@ def run_predict(
     return out
 
 
-def predict_target(settings: Settings) -> tuple[Path | str, Path]:
+def predict_target(settings: Settings) -> tuple[str | Path, Path]:
     """The model to predict with and the file to write, with the settings' defaults filled in."""
     stage = "grpo" if (settings.run.dir / "grpo" / "model").is_dir() else "sft"
     model = settings.predict.model or settings.run.dir / stage / "model"
@@ -89,7 +86,7 @@ def predict_target(settings: Settings) -> tuple[Path | str, Path]:
 
 
 def _complete(
-    model: Path | str, samples: Sequence[Sample], spec: TaskSpec, settings: Settings, how: GenerateSettings,
+    model: str | Path, samples: Sequence[Sample], spec: TaskSpec, settings: Settings, how: GenerateSettings,
     listener: Listener,
 ) -> list[list[str]]:
     import torch
@@ -111,6 +108,17 @@ def _complete(
 def _prediction(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Prediction:
     first = parse(drawn[0], spec)
     return Prediction(id=sample.id, completions=tuple(drawn), answer=first.answer, problems=first.problems)
+
+
+def score_run(settings: Settings) -> tuple[Path, Metrics]:
+    """Scores the predictions of the settings' model and split; returns the metrics file and the metrics."""
+    model, predictions = predict_target(settings)
+    out = predictions.with_suffix(".metrics.json")
+    metrics = score_files(
+        settings.data.dir / f"{settings.predict.split}.jsonl", predictions, settings.data.guidelines, out,
+        model=str(model), predictions=str(predictions), seed=settings.run.seed, template=settings.prompt.template,
+    )
+    return out, metrics
 
 
 def score_files(gold: Path, predictions: Path, guidelines: str, out: Path | None = None, **settings: Any) -> Metrics:

@@ -15,7 +15,7 @@ from morerl.errors import DataError
 from morerl.report import write_report
 from morerl.report.browser import choose, outcome, pieces, split_thought, steps
 from morerl.report.charts import line_chart, thin, ticks
-from morerl.report.page import script_json
+from morerl.report.write import script_json
 from morerl.schema import Prediction, Sample
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -68,7 +68,13 @@ def metrics(value: float) -> dict:
         "protocol": "more",
         "n": 24,
         "primary": {"name": "micro_f1", "value": value},
-        "figures": {"accuracy": value + 10, "micro_precision": value - 2},
+        "figures": {
+            "accuracy": value + 10,
+            "micro_precision": value - 2,
+            "unparseable": 4.2,
+            "one_entity/n": 17.0,
+            "one_entity/micro_f1": value - 7.77,
+        },
         "per_label": {label: f1 for label in LABELS},
         "confusion": {label: {other: 3 + 9 * (label == other) for other in LABELS} for label in LABELS},
         "ci95": {"micro_f1": [value - 4, value + 4], "accuracy": [value + 7, value + 13]},
@@ -119,7 +125,9 @@ def run(tmp_path: Path) -> Path:
     lines(data / "test.jsonl", [s.model_dump(mode="json") for s in samples])
     for stage, period in (("sft", 3), ("grpo", 5)):
         rows = [prediction(s, n % period > 0) for n, s in enumerate(samples)]
-        lines(folder / "predictions" / f"{stage}.test.jsonl", [row.model_dump(mode="json") for row in rows])
+        predicted = [row.model_dump(mode="json") for row in rows]
+        lines(folder / "predictions" / f"{stage}.test.jsonl", predicted)
+        lines(folder / "predictions" / "blank_text.test.jsonl", predicted)
         lines(folder / stage / "log.jsonl", training_log(stage))
     lines(folder / "schedule.jsonl", [{"epoch": n, "hard": 60, "easy": 120 >> n} for n in range(1, 5)])
     lines(folder / "rated.jsonl", [{"id": str(n), "n": 4, "n_correct": n % 5} for n in range(50)])
@@ -251,6 +259,23 @@ def test_a_missing_file_is_named(run, name, sentence):
 def test_a_damaged_file_is_named_and_the_rest_is_shown(run, name):
     (run / name).write_bytes(b'{"a": [\xff')
     assert f"{name} cannot be used: " in written(run)[0]
+
+
+def test_what_single_stages_left_serves_where_the_whole_is_missing(run):
+    (run / "metrics.json").unlink()
+    for name, value in (("sft", 62.7), ("grpo", 67.8), ("blank_text", 12.5)):
+        (run / "predictions" / f"{name}.test.metrics.json").write_text(json.dumps(metrics(value)))
+    for name in ("config.yaml", "run.json"):
+        (run / name).rename(run / "grpo" / name)
+    text, _, data = written(run)
+    assert "+5.1" in text and "12.5" in text and "abc123" in text
+    assert data["stages"] == ["sft", "grpo"] and len(data["samples"]) == 24
+
+
+def test_groups_and_unparseable_stand_apart_from_the_rates(run):
+    text, _, _ = written(run)
+    assert "one_entity</th>" in text and "60.0" in text
+    assert "one_entity/n" not in text and "4.2 % of 24 completions" in text
 
 
 def test_a_torn_log_keeps_its_good_lines(run):

@@ -230,7 +230,7 @@ def test_another_seed_draws_another_dev():
     assert len(dev_numbers(labels)) == 10 and dev_numbers(labels) != dev_numbers(labels, seed=1)
 
 
-PIECE = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=12)
+PIECE = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="<"), max_size=12)
 
 
 @given(PIECE, PIECE.filter(str.strip), PIECE, PIECE.filter(str.strip), PIECE)

@@ -6,16 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from morerl.report.charts import number, ticks
-from morerl.report.read import LogLine, Run, is_number
+from morerl.report.read import CONTROLS, LogLine, Run, is_number
 from morerl.schema import Metrics, Rated
-
-# what a control tests, for those the method's own evaluation writes
-CONTROLS = {
-    "shuffled_pictures": "every question asked with another sample's picture",
-    "blank_text": "the text blanked out",
-    "blank_picture": "the picture blanked out",
-    "majority": "the most frequent answer, always",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +45,15 @@ class Results:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """A group of samples, its size, and each stage's official figure on it."""
+
+    name: str
+    n: float
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bar:
     """A named quantity and its share (0 to 1) of the largest or the whole."""
 
@@ -63,16 +64,33 @@ class Bar:
 
 
 def results(metrics: dict[str, Metrics]) -> Results | None:
-    """The official figure and every other one, official first."""
+    """The official figure and every other rate of the whole test set, official first."""
     if not metrics:
         return None
     primary = primary_name(list(metrics.values())[-1])
     names = dict.fromkeys([primary, *(name for m in metrics.values() for name in (*m.ci95, *m.figures))])
+    names = [name for name in names if "/" not in name and name != "unparseable"]
     figures = [Figure(name=name, values=_values(metrics, name), primary=name == primary) for name in names]
     figures = [figure for figure in figures if figure.values]
     scale = ticks(*_extent(figures), want=4)
     low, high = scale[0], scale[-1]
     return Results(figures=tuple(_placed(figure, low, high) for figure in figures), low=low, high=high)
+
+
+def group_rows(metrics: dict[str, Metrics]) -> list[GroupRow]:
+    """The official figure by group of samples; [] where the protocol has no groups."""
+    names = dict.fromkeys(
+        name.removesuffix("/n") for m in metrics.values() for name in m.figures if "/" in name
+    )
+    return [
+        GroupRow(
+            name=name,
+            n=max(m.figures.get(f"{name}/n", 0.0) for m in metrics.values()),
+            values=tuple(m.figures.get(f"{name}/{primary_name(m)}") for m in metrics.values()),
+        )
+        for name in names
+        if any(f"{name}/n" in m.figures for m in metrics.values())
+    ]
 
 
 def primary_name(metrics: Metrics) -> str:

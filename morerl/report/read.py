@@ -24,6 +24,13 @@ Notes = dict[str, str]
 # The two stages of the method come last and in this order, however a file lists them: the page
 # reads "before" and "after" off the end.
 STAGE_RANK = {"sft": 1, "grpo": 2}
+# A run's own config.yaml and run.json, or else those of the latest stage that left them.
+LATEST_FIRST = ("test", "grpo", "rate", "sft", "teach", "draw")
+# What a control takes away. Its predictions answer changed samples, so they are no stage's.
+CONTROLS = {
+    "shuffled_pictures": "every question asked with another sample's picture",
+    "blank_text": "the text blanked out",
+}
 HUGE = 1e12  # what a diverged run logs beyond this would flatten every curve
 
 
@@ -62,13 +69,13 @@ def read_run(run_dir: Path) -> Run:
     if not run_dir.is_dir():
         raise DataError(f"no run folder {run_dir}; want the run.dir of a run's settings")
     notes: Notes = {}
-    settings = _read(notes, run_dir, "config.yaml", load_settings, None)
-    figures = _read(notes, run_dir, "metrics.json", _read_object, {})
+    settings = _read(notes, _home(run_dir, "config.yaml"), "config.yaml", load_settings, None)
+    figures = _read_figures(notes, run_dir)
     return Run(
         name=run_dir.resolve().name,
         settings=settings,
         config_text=dump_settings(settings) if settings else "",
-        about=_read(notes, run_dir, "run.json", _read_object, {}),
+        about=_read(notes, _home(run_dir, "run.json"), "run.json", _read_object, {}),
         metrics=_metrics(notes, figures),
         controls=_numbers(figures.get("controls")),
         seconds=_numbers(figures.get("seconds")),
@@ -99,11 +106,34 @@ def _read(notes: Notes, folder: Path, name: str, read: Callable[[Path], T], fall
         return fallback
 
 
+def _home(run_dir: Path, name: str) -> Path:
+    homes = (run_dir, *(run_dir / stage for stage in LATEST_FIRST))
+    return next((home for home in homes if (home / name).exists()), run_dir)
+
+
 def _read_object(path: Path) -> dict[str, Any]:
     value = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(value, dict):
         raise ValueError(f"want a JSON object, found {type(value).__name__}")
     return value
+
+
+def _read_figures(notes: Notes, run_dir: Path) -> dict[str, Any]:
+    """metrics.json, or what scoring left beside the predictions, in the same form."""
+    beside = _test_files(run_dir, ".test.metrics.json")
+    if not beside or (run_dir / "metrics.json").exists():
+        return _read(notes, run_dir, "metrics.json", _read_object, {})
+    found = {
+        name: _read(notes, run_dir / "predictions", f"{name}.test.metrics.json", _read_object, {})
+        for name in beside
+    }
+    stages = {name: value for name, value in found.items() if name not in CONTROLS}
+    primaries = {name: value.get("primary") or {} for name, value in found.items() if name in CONTROLS}
+    return stages | {"controls": {name: primary.get("value") for name, primary in primaries.items()}}
+
+
+def _test_files(run_dir: Path, suffix: str) -> list[str]:
+    return sorted(path.name.removesuffix(suffix) for path in (run_dir / "predictions").glob(f"*{suffix}"))
 
 
 def _metrics(notes: Notes, figures: dict[str, Any]) -> dict[str, Metrics]:
@@ -161,7 +191,7 @@ def _read_log(notes: Notes, run_dir: Path, name: str) -> list[LogLine]:
 
 def _read_predictions(notes: Notes, run_dir: Path) -> dict[str, dict[str, Prediction]]:
     suffix = ".test.jsonl"
-    names = sorted(path.name.removesuffix(suffix) for path in (run_dir / "predictions").glob(f"*{suffix}"))
+    names = [name for name in _test_files(run_dir, suffix) if name not in CONTROLS]
     if not names:
         notes["predictions"] = f"predictions/ holds no <stage>{suffix}."
     found = {}

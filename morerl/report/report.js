@@ -155,7 +155,12 @@ function jump(event) {
   const cell = event.target.closest(".jump");
   if (!cell) return;
   const { outcome, gold, predicted, search } = state.parts;
-  const pick = (select, value) => (select.value = `=${value}`);
+  const pick = (select, label) => {
+    const value = `=${label}`;
+    // none of the embedded samples may have it; the filter must say so, not fall back to "any"
+    if (![...select.options].some((option) => option.value === value)) select.append(make("option", { value }, `${label} (0)`));
+    select.value = value;
+  };
   outcome.value = search.value = "";
   pick(gold, cell.dataset.gold);
   pick(predicted, cell.dataset.predicted);

@@ -119,13 +119,20 @@ function link(stage) {
   layer.replaceChildren();
   const base = stage.getBoundingClientRect();
   const target = card.getBoundingClientRect();
-  for (const role of ["head", "tail"]) {
-    const anchor = anchorOf(stage, role);
+  const kind = [...card.classList].find((name) => name !== "relation");
+  const ends = { head: anchorOf(stage, "head"), tail: anchorOf(stage, "tail") };
+  for (const [role, anchor] of Object.entries(ends)) {
     if (!anchor) continue;
-    const d = curve(anchor, target, base, role);
-    const kind = [...card.classList].find((name) => name !== "relation");
+    const other = ends[role === "head" ? "tail" : "head"] ?? target;
+    // the two lines leave the card on the sides they go to, or they would cross
+    const side = middleOf(anchor) < middleOf(other) ? -14 : 14;
+    const d = curve(anchor, target, base, side, role);
     layer.append(draw("path", { d, class: "halo" }), draw("path", { d, class: `line ${kind} ${role}` }));
   }
+}
+
+function middleOf(rect) {
+  return rect.left + rect.width / 2;
 }
 
 function anchorOf(stage, role) {
@@ -138,11 +145,10 @@ function anchorOf(stage, role) {
   return { left: rect.left, width: rect.width, top, bottom: Math.max(Math.min(rect.bottom, text.bottom), top) };
 }
 
-function curve(anchor, card, base, role) {
+function curve(anchor, card, base, side, role) {
   const above = anchor.bottom <= card.top;
-  const from = [anchor.left + anchor.width / 2 - base.left, (above ? anchor.bottom : anchor.top) - base.top];
-  const side = role === "head" ? -14 : 14;
-  const to = [card.left + card.width / 2 + side - base.left, (above ? card.top : card.bottom) - base.top];
+  const from = [middleOf(anchor) - base.left, (above ? anchor.bottom : anchor.top) - base.top];
+  const to = [middleOf(card) + side - base.left, (above ? card.top : card.bottom) - base.top];
   const middle = (from[1] + to[1]) / 2;
   // the arrow's head is at the end of the path: into the card from the head, out of it to the tail
   const [a, b] = role === "head" ? [from, to] : [to, from];

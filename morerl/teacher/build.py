@@ -11,12 +11,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from morerl.config import Settings
-from morerl.corpora.jsonl import write_records
+from morerl.corpora.jsonl import read_samples, write_records
+from morerl.errors import ConfigError
+from morerl.guidelines import load_spec
 from morerl.prompts.render import Messages, fill, render
+from morerl.runs import begin, finish
 from morerl.schema import Reasoning, Sample, TaskSpec
 from morerl.teacher.gates import judge
 from morerl.teacher.mimic import plan
 from morerl.teacher.reply import Reply, Teacher
+from morerl.teacher.scenes import SceneTeacher
 
 
 def choose(samples: Sequence[Sample], share: float, *, seed: int) -> list[Sample]:
@@ -36,6 +40,35 @@ def choose(samples: Sequence[Sample], share: float, *, seed: int) -> list[Sample
         )
     }
     return [sample for sample in samples if sample.id in chosen]
+
+
+def run_teach(settings: Settings, *, listener: Callable[[int, int], object] = lambda done, total: None) -> Path:
+    """Writes <run.dir>/reasoning.jsonl and rejected.jsonl with the chosen teacher.
+
+    Raises ConfigError, DataError.
+    """
+    out = settings.run.dir / "reasoning.jsonl"
+    if begin(settings, "teach", [settings.data.dir / "train.jsonl"]) is not None:
+        return out
+    spec = load_spec(settings.data.guidelines)
+    train = read_samples(settings.data.dir / "train.jsonl", limit=settings.data.limit)
+    chosen = choose(train, settings.teach.share, seed=settings.run.seed)
+    done = iter(range(1, len(chosen) + 1))
+    counts = build(
+        chosen, teacher(settings, spec), spec, settings, out, on_sample=lambda: listener(next(done), len(chosen))
+    )
+    finish(settings, "teach", {"asked": len(chosen), **dict(counts)})
+    return out
+
+
+def teacher(settings: Settings, spec: TaskSpec) -> Teacher:
+    """The teacher the settings name. Raises ConfigError if its material is missing."""
+    if settings.teach.teacher == "mimic":
+        return mimic(spec)
+    root = settings.data.image_root
+    if root is None or not (root / "scenes.jsonl").is_file():
+        raise ConfigError("teach.teacher = scenes needs data.image_root to be a folder made by tools/draw_scenes.py")
+    return SceneTeacher(root, spec, seed=settings.run.seed)
 
 
 def mimic(spec: TaskSpec) -> Teacher:
@@ -82,7 +115,7 @@ def _ask(sample: Sample, teacher: Teacher, spec: TaskSpec, settings: Settings) -
 def teacher_messages(sample: Sample, spec: TaskSpec, settings: Settings) -> Messages:
     """The student's prompt with the gold block after it (MORE-R1's block (c)): only a teacher sees gold."""
     teacher_prompt = settings.prompt.model_copy(
-        update={"template": "stepwise" if settings.teach.strategy == "stepwise" else settings.prompt.template}
+        update={"template": "stepwise" if settings.teach.teacher != "mimic" else settings.prompt.template}
     )
     messages = render(sample, spec, teacher_prompt, settings.images)
     gold = fill("gold_block", sample, spec, settings.images, gold=sample.gold)

@@ -23,6 +23,7 @@ from morerl.report import charts, figures, tables
 from morerl.report.browser import browser
 from morerl.report.curves import stage_charts
 from morerl.report.read import Run, read_run
+from morerl.scoring import UNPARSEABLE
 
 HERE = Path(__file__).parent
 MAX_SAMPLES = 300
@@ -49,6 +50,7 @@ def render(run: Run, max_samples: int = MAX_SAMPLES) -> str:
         run=run,
         chart=charts,
         results=figures.results(run.metrics),
+        groups=figures.group_rows(run.metrics),
         stages=list(run.metrics),
         labels=tables.label_rows(run.metrics),
         confusion=tables.confusion(list(run.metrics.values())[-1]) if run.metrics else None,
@@ -57,6 +59,7 @@ def render(run: Run, max_samples: int = MAX_SAMPLES) -> str:
         times=figures.bars(run.seconds, of_sum=True),
         difficulty=figures.difficulty(run.rated),
         epochs=figures.epochs(run.schedule),
+        unparseable=UNPARSEABLE,
         curves={stage: stage_charts(log) for stage, log in run.logs.items()},
         browser=(data := browser(run, max_samples)),
         data=script_json(data),

@@ -1,0 +1,122 @@
+"""`morerl check`: what can be known to be wrong before it costs anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from morerl.config import Settings
+from morerl.corpora.jsonl import read_samples
+from morerl.errors import DataError, ImageError
+from morerl.guidelines import load_spec
+from morerl.images import open_image
+from morerl.prompts.parse import parse
+from morerl.prompts.render import STEPS, render, render_gold
+from morerl.rewards import Terms, check_rewards, reward
+from morerl.schema import Sample, TaskSpec
+from morerl.scoring import score
+
+
+def run_check(settings: Settings) -> Iterator[str]:
+    """One line for each thing that is in order.
+
+    Raises MorerlError at the first that is not: unknown settings of TRL or PEFT, an unreachable
+    reward, a missing or inconsistent file, a gold answer that does not come back through render,
+    parse, reward and score, a picture that cannot be used, prompts too long.
+    """
+    spec = load_spec(settings.data.guidelines)
+    yield f"guidelines {settings.data.guidelines}: {len(spec.answers)} answers, scored by the {spec.protocol} protocol"
+    yield _check_trainers(settings)
+    splits = {
+        name: read_samples(settings.data.dir / f"{name}.jsonl", limit=settings.data.limit)
+        for name in ("train", "dev", "test")
+    }
+    _check_disjoint(splits)
+    for name, samples in splits.items():
+        yield f"{name}: {len(samples)} samples, {_check_gold(name, samples, spec, settings)}"
+    yield _check_pictures([sample for samples in splits.values() for sample in samples], settings)
+    yield _check_lengths(splits["train"], spec, settings)
+
+
+def _check_trainers(settings: Settings) -> str:
+    from trl import GRPOConfig, SFTConfig
+
+    from morerl.models.load import lora_config
+    from morerl.training.arguments import trainer_arguments
+    from morerl.training.grpo import check_cadence
+
+    check_rewards(settings.grpo)
+    lora_config(settings.model)
+    trainer_arguments(SFTConfig, settings.sft.trainer, settings.run.dir / "sft", settings, settings.sft.dev)
+    grpo = trainer_arguments(GRPOConfig, settings.grpo.trainer, settings.run.dir / "grpo", settings, settings.grpo.dev)
+    check_cadence(grpo)
+    prompts = grpo.generation_batch_size // grpo.num_generations
+    return f"trainers: TRL accepts the settings; a generation window is {prompts} prompts x {grpo.num_generations} rollouts"
+
+
+def _check_disjoint(splits: dict[str, list[Sample]]) -> None:
+    seen = Counter(sample.id for samples in splits.values() for sample in samples)
+    twice = [id_ for id_, count in seen.items() if count > 1]
+    if twice:
+        raise DataError(f"{len(twice)} sample ids occur in more than one split, e.g. {twice[0]!r}")
+
+
+def _check_gold(name: str, samples: list[Sample], spec: TaskSpec, settings: Settings) -> str:
+    """Gold through render, parse, reward and score must be all right."""
+    labelled = [sample for sample in samples if sample.gold is not None]
+    if not labelled:
+        return "no gold labels"
+    template = settings.prompt.template
+    terms = Terms(steps=STEPS.get(template, 0), length_threshold=0)
+    for sample in labelled:
+        render(sample, spec, settings.prompt, settings.images)
+        text = render_gold(sample, spec, template)
+        if parse(text, spec).problems or reward("answer", text, sample, spec, terms) != 1.0:
+            raise DataError(f"{name}: the gold label {sample.gold} of {sample.id} is not an answer of the guidelines")
+    metrics = score(labelled, [s.gold.label for s in labelled if s.gold], spec, draws=0)
+    shares = Counter(sample.gold.label for sample in labelled if sample.gold)
+    none = 100 * shares[spec.none] / len(labelled)
+    return f"gold comes back with {metrics.primary['name']} {metrics.primary['value']:.2f}; {none:.1f} % {spec.none}"
+
+
+def _check_pictures(samples: list[Sample], settings: Settings) -> str:
+    names = {sample.image: sample.id for sample in samples if sample.image is not None}
+    if not names:
+        return "pictures: none, a text-only corpus"
+    if settings.data.image_root is None:
+        raise DataError(f"{len(names)} pictures are named, but data.image_root is not set")
+    problems = [problem for name, id_ in names.items() if (problem := _picture_problem(settings.data.image_root, name, id_))]
+    if problems:
+        raise DataError(f"{len(problems)} of {len(names)} pictures cannot be used:\n  " + "\n  ".join(problems[:10]))
+    return f"pictures: {len(names)} under {settings.data.image_root}, every one opens"
+
+
+def _picture_problem(root: Path, name: str, id_: str) -> str | None:
+    try:
+        open_image(root, name)
+    except ImageError as error:
+        return f"{id_}: {error} [{error.reason}]"
+    return None
+
+
+def _check_lengths(samples: list[Sample], spec: TaskSpec, settings: Settings) -> str:
+    """Prompt lengths in tokens, pictures included, with the run's own processor where it is on this machine."""
+    from morerl.errors import ConfigError
+    from morerl.models.load import load_processing
+    from morerl.training.rows import prompt_tokens
+
+    path = settings.model.path or str(settings.run.dir / "tiny")
+    try:
+        processing = load_processing(path)
+    except ConfigError as error:
+        if settings.model.path is not None and Path(settings.model.path).is_dir():
+            raise
+        return f"prompt lengths: not counted ({error})"
+    lengths = sorted(prompt_tokens(sample, spec, settings, processing) for sample in samples[:500])
+    cap = settings.data.max_prompt_tokens
+    over = sum(length > cap for length in lengths)
+    if over == len(lengths):
+        raise DataError(f"every prompt is longer than data.max_prompt_tokens = {cap} (shortest {lengths[0]})")
+    middle, longest = lengths[len(lengths) // 2], lengths[-1]
+    return f"prompts: {middle} tokens in the middle, {longest} at most, {over} of {len(lengths)} over the limit of {cap}"
