@@ -9,6 +9,7 @@ Left out on purpose: environment variables and defaults that depend on the machi
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -183,6 +184,20 @@ class Settings(Section):
     demo: DemoSettings = DemoSettings()
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with YAML 1.2's floats: 1e-6 is a number (nothing here checks trainer options)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _parse_yaml(text: str) -> Any:
+    """Raises yaml.YAMLError; ValueError for impossible dates; RecursionError for brackets without end."""
+    return _Loader(text).get_single_data()
+
+
 def load_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     """Settings of a YAML file with `section.key=value` overrides applied.
 
@@ -207,10 +222,10 @@ def dump_settings(settings: Settings) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = _parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: want sections (run:, data:, ...), found {type(tree).__name__}")
@@ -230,8 +245,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise ConfigError(f"override {override!r}: {key!r} is a value, not a section")
         tree = branch
     try:
-        tree[keys[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        tree[keys[-1]] = _parse_yaml(value)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"override {override!r}: the value is not valid YAML: {error}") from error
 
 

@@ -25,17 +25,22 @@ MAX_RATIO = 50.0  # longer side : shorter side; beyond it a fitted picture is a 
 def resolve(root: Path, name: str) -> Path:
     """The file `name` under `root`.
 
-    Raises ImageError: outside_root (.., absolute, a link that leaves), url, missing, too_many_bytes.
+    Raises ImageError: outside_root (.., absolute, a link that leaves), url, missing, unreachable,
+    too_many_bytes.
     """
     if "://" in name or name.startswith("data:"):
         raise ImageError("url", f"{name!r} is an address; pictures are local files under the image root")
     if "\0" in name:
         raise ImageError("outside_root", f"{name!r} holds a NUL character")
     base = root.resolve()
-    path = (base / name).resolve()
+    try:
+        path = (base / name).resolve()
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:  # name too long, no permission, links in a circle
+        raise ImageError("unreachable", f"{name[:200]!r} under {root}: {error}"[:500]) from error
     if not path.is_relative_to(base) or path == base:
         raise ImageError("outside_root", f"{name!r} leaves the image root {root}")
-    if not path.is_file():
+    if not is_file:
         raise ImageError("missing", f"no picture {name!r} under {root}")
     if path.stat().st_size > MAX_BYTES:
         raise ImageError("too_many_bytes", f"{path} is larger than {MAX_BYTES >> 20} MiB")
@@ -62,9 +67,10 @@ def open_image(root: Path, name: str) -> Image.Image:
         _check_header(image, path)
         try:
             image.load()
+            upright = ImageOps.exif_transpose(image)
         except (OSError, SyntaxError, ValueError) as error:
             raise ImageError("truncated", f"{path} is cut short or damaged: {error}") from error
-        return _to_rgb(ImageOps.exif_transpose(image))
+        return _to_rgb(upright)
 
 
 def _check_header(image: Image.Image, path: Path) -> None:
@@ -73,7 +79,8 @@ def _check_header(image: Image.Image, path: Path) -> None:
         raise ImageError("too_many_pixels", f"{path} claims {width}x{height} pixels, more than {MAX_PIXELS:,}")
     if max(width, height) > MAX_RATIO * min(width, height):
         raise ImageError("too_thin", f"{path} is {width}x{height}: longer than {MAX_RATIO:g} times its width")
-    if getattr(image, "is_animated", False):
+    # MPO: what cameras write, a still JPEG with a second view or a gain map behind it
+    if getattr(image, "is_animated", False) and image.format != "MPO":
         raise ImageError("animated", f"{path} holds {image.n_frames} frames; want a still picture")
 
 
@@ -97,7 +104,7 @@ def crop(image: Image.Image, box: Box) -> Image.Image:
 
 
 def fitted_size(width: int, height: int, *, max_pixels: int, min_side: int, factor: int) -> tuple[int, int]:
-    """Width and height, multiples of `factor`, of about the same shape, at most `max_pixels` in all.
+    """Width and height, multiples of `factor`, of about the same shape, of `max_pixels` or one factor² at most.
 
     The shorter side is scaled up to `min_side` first. Qwen2-VL's own rule (qwen_vl_utils.smart_resize)
     does the rounding, so the processor leaves the picture as it is.
@@ -113,7 +120,9 @@ def fitted_size(width: int, height: int, *, max_pixels: int, min_side: int, fact
         min_pixels=floor,
         max_pixels=max_pixels,
     )
-    return max(columns, factor), max(rows, factor)
+    # smart_resize may let a thin picture's short side fall to 0; raised to one factor, it keeps the budget
+    longest = max(max_pixels // factor**2, 1) * factor
+    return min(max(columns, factor), longest), min(max(rows, factor), longest)
 
 
 def views(sample: Sample, root: Path, settings: ImageSettings, *, factor: int) -> list[Image.Image]:

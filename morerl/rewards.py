@@ -78,7 +78,7 @@ def check_rewards(settings: GrpoSettings) -> None:
         raise ConfigError(f"grpo.rewards: no reward named {unknown}; known: {', '.join(REWARDS)}")
     cap = settings.trainer.get("max_completion_length", 512)
     # English runs at about four characters a token
-    if settings.rewards.get("length") and settings.length_threshold > 4 * cap:
+    if cap is not None and settings.rewards.get("length") and settings.length_threshold > 4 * cap:
         raise ConfigError(
             f"grpo.length_threshold of {settings.length_threshold} characters cannot be reached with "
             f"trainer.max_completion_length of {cap} tokens (about {4 * cap} characters); raise one or lower the other"

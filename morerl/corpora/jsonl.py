@@ -25,11 +25,16 @@ def read_records(path: Path, kind: type[Record]) -> Iterator[Record]:
 
     Raises DataError naming file:line for a missing file, bad UTF-8, bad JSON or a bad field.
     """
+    return (record for _, record in _numbered(path, kind))
+
+
+def _numbered(path: Path, kind: type[Record]) -> Iterator[tuple[int, Record]]:
+    """The records with their line numbers; empty lines count but hold none."""
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield _record(path, number, line, kind)
+                    yield number, _record(path, number, line, kind)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
@@ -46,12 +51,12 @@ def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
 def read_samples(path: Path, *, limit: int | None = None) -> list[Sample]:
     """The samples of a split; raises DataError as `read_records`, and for two samples of one id."""
     samples: dict[str, Sample] = {}
-    for number, sample in enumerate(read_records(path, Sample), 1):
-        if limit is not None and number > limit:
-            break
+    for number, sample in _numbered(path, Sample):
         if sample.id in samples:
             raise DataError(f"{path}:{number}: the id {sample.id!r} occurs twice")
         samples[sample.id] = sample
+        if len(samples) == limit:
+            break
     if not samples:
         raise DataError(f"{path} holds no sample")
     return list(samples.values())

@@ -10,6 +10,7 @@ Left out: ent_*_dict.pth, which are pickles and never opened.
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ def read(raw_dir: Path, split: str) -> Iterator[Sample | Reject]:
     """
     path = raw_dir / "txt" / f"{FILES[split]}.txt"
     try:
-        lines = path.open(encoding="utf-8", errors="replace", newline="\n")
+        lines = path.open(encoding="utf-8", errors="surrogateescape", newline="\n")
     except OSError as error:
         raise DataError(
             f"cannot read {path}: {error.strerror}. Want the MORE release: txt/{{train,valid,test}}.txt "
@@ -56,6 +57,8 @@ def _read_line(line: str, id_: str, split: str, folder: str, path: Path, number:
         return reject("line_too_long", f"{len(line):,} characters")
     try:
         row = ast.literal_eval(line.strip())
+    except UnicodeEncodeError as error:
+        return reject("not_utf8", error)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         return reject("not_a_literal", error)
     try:
@@ -64,11 +67,13 @@ def _read_line(line: str, id_: str, split: str, folder: str, path: Path, number:
         return reject("missing_field", error)
     except ValidationError as error:
         return reject("inconsistent", error.errors(include_url=False)[0]["msg"])
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         return reject("bad_field", error)
 
 
 def _to_sample(row: dict[str, Any], id_: str, split: str, folder: str) -> Sample:
+    for field in ("text", "img_id", "relation"):
+        row[field].encode()  # a string, without lone surrogates, which could be read but not written
     start, end = token_offsets(row["text"], row["token"], *(int(i) for i in row["h"]["pos"]))
     mention = Mention(id="m0", start=start, end=end, text=row["text"][start:end])
     region = Region(id="r0", box=corners(tuple(float(v) for v in row["t"]["pos"])))
@@ -109,6 +114,8 @@ def corners(centre: tuple[float, ...]) -> tuple[float, float, float, float]:
     Raises ValueError for a box without area inside the picture, or not of four finite numbers.
     """
     cx, cy, width, height = centre
+    if not all(map(math.isfinite, centre)):
+        raise ValueError(f"box (cx, cy, w, h) = {centre} is not finite")
     x1, y1, x2, y2 = (
         min(max(value, 0.0), 1.0) for value in (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
     )

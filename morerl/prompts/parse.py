@@ -36,8 +36,9 @@ def parse(completion: str, spec: TaskSpec) -> Parsed:
     Problems: no_think_tag, no_answer_tag, repeated_tag, answer_in_think, text_outside, empty_think,
     empty_answer, unknown_label.
     """
-    form = FORM.fullmatch(completion)
-    if form is not None and all(completion.count(tag) == 1 for tag in TAGS):
+    # counted first: with many tags the expression would take time in the square of the length
+    form = FORM.fullmatch(completion) if all(completion.count(tag) == 1 for tag in TAGS) else None
+    if form is not None:
         think, inner, problems = form["think"], form["answer"], []
         if not think.strip():
             problems.append("empty_think")
@@ -55,11 +56,11 @@ def parse(completion: str, spec: TaskSpec) -> Parsed:
 def _salvage(completion: str) -> tuple[str, str | None, list[str]]:
     """Think text, answer text (None where there is no single answer tag after the thinking), problems."""
     problems = []
-    if "<think>" not in completion or "</think>" not in completion:
+    before, _, after = completion.rpartition("</think>")
+    if "<think>" not in before:
         problems.append("no_think_tag")
     if any(completion.count(tag) > 1 for tag in TAGS):
         problems.append("repeated_tag")
-    before, _, after = completion.rpartition("</think>")
     if "<answer>" in before:
         problems.append("answer_in_think")
     opened, sign, rest = after.partition("<answer>")

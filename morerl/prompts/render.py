@@ -42,6 +42,7 @@ def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, *
         marked=mark(sample),
         head=describe(sample, sample.head),
         tail=describe(sample, sample.tail),
+        entity=next((a.text for a in map(sample.argument, (sample.tail, sample.head)) if isinstance(a, Mention)), ""),
         question=spec.question,
         spec=spec,
         pictures=() if sample.image is None else images.views,
@@ -84,11 +85,11 @@ def mark(sample: Sample) -> str:
     for number, role in enumerate((sample.head, sample.tail), 1):
         argument = sample.argument(role)
         if isinstance(argument, Mention):
-            # at one position: close before opening, the longer span outside
-            inserts.append((argument.start, 1, -argument.end, f"<e{number}>"))
-            inserts.append((argument.end, 0, -argument.start, f"</e{number}>"))
+            # at one position: close before opening, the longer span outside, of equal ones the head
+            inserts.append((argument.start, 1, -argument.end, number, f"<e{number}>"))
+            inserts.append((argument.end, 0, -argument.start, -number, f"</e{number}>"))
     pieces, position = [], 0
-    for offset, _, _, tag in sorted(inserts):
+    for offset, _, _, _, tag in sorted(inserts):
         pieces += [sample.text[position:offset], tag]
         position = offset
     return "".join(pieces) + sample.text[position:]

@@ -64,7 +64,8 @@ def commit(target: Path) -> None:
 
 
 def recover(target: Path) -> None:
-    """Puts the old folder back if a kill fell between the two renames of `commit`."""
+    """Ends a `commit` that was killed: puts the old folder back where no new one is, else clears it away."""
     old = target.with_name(f".{target.name}.old")
     if old.exists() and not target.exists():
         os.replace(old, target)
+    shutil.rmtree(old, ignore_errors=True)
