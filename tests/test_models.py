@@ -1,0 +1,106 @@
+"""The embedded model and decoding, with the real processor."""
+
+import pytest
+
+from morerl.config import GenerateSettings, ModelSettings, TinySettings
+from morerl.corpora.jsonl import read_samples
+from morerl.errors import ConfigError, DataError
+from morerl.guidelines import load_spec
+from morerl.models.generate import encode, generate
+from morerl.models.load import freeze_vision, load_model, load_processing
+from morerl.models.tiny import build_tiny
+from morerl.runs import sha256
+from morerl.training.rows import fitting, prompt_tokens
+
+SPEC = load_spec("more")
+
+
+@pytest.fixture
+def loaded(narrow_model):
+    return load_model(narrow_model, ModelSettings()).eval(), load_processing(narrow_model)
+
+
+def _generate(loaded, samples, settings, **how):
+    model, processing = loaded
+    return generate(
+        model, processing, samples, SPEC, prompt=settings.prompt, images=settings.images,
+        image_root=settings.data.image_root, settings=GenerateSettings(max_new_tokens=8, **how),
+    )
+
+
+def test_the_default_shape_has_one_to_two_million_weights_and_loads_like_any_model(tmp_path):
+    build_tiny(tmp_path, ["Lions in red beat Bears in blue"], TinySettings(), seed=0)
+    model = load_model(tmp_path, ModelSettings())
+    assert 1_000_000 <= sum(p.numel() for p in model.parameters()) <= 2_000_000
+    assert type(model).__name__ == "Qwen2_5_VLForConditionalGeneration"
+    assert type(load_processing(tmp_path).reader).__name__ == "Qwen2_5_VLProcessor"
+
+
+def test_the_same_seed_builds_the_same_bytes(tmp_path):
+    for name in ("a", "b", "c"):
+        build_tiny(tmp_path / name, ["one two three"], TinySettings(hidden_size=32, heads=2), seed=int(name == "c"))
+    weights = [sha256(tmp_path / name / "model.safetensors") for name in ("a", "b", "c")]
+    assert weights[0] == weights[1] != weights[2]
+    assert sha256(tmp_path / "a" / "tokenizer.json") == sha256(tmp_path / "b" / "tokenizer.json")
+
+
+def test_prompt_tokens_is_what_the_processor_makes(loaded, world, make_settings, text_pair):
+    settings, processing = make_settings(), loaded[1]
+    samples = [*read_samples(world / "data" / "train.jsonl")[:12], text_pair()]
+    for sample in samples:
+        inputs = encode([sample], processing, SPEC, settings.prompt, settings.images, settings.data.image_root)
+        assert prompt_tokens(sample, SPEC, settings, processing) == inputs["input_ids"].shape[1]
+
+
+def test_prompts_over_the_limit_are_named_and_left_out(loaded, world, make_settings, tmp_path, caplog):
+    samples = read_samples(world / "data" / "train.jsonl")[:20]
+    lengths = {s.id: prompt_tokens(s, SPEC, make_settings(), loaded[1]) for s in samples}
+    cap = sorted(lengths.values())[10]
+    settings = make_settings(data={"max_prompt_tokens": cap})
+    kept = fitting(samples, SPEC, settings, loaded[1], tmp_path)
+    assert [s.id for s in kept] == [s.id for s in samples if lengths[s.id] <= cap]
+    named = (tmp_path / "too_long.jsonl").read_text()
+    assert all((id_ in named) == (n > cap) for id_, n in lengths.items())
+    assert "left out" in caplog.text
+    with pytest.raises(DataError, match="every prompt is longer"):
+        fitting(samples, SPEC, make_settings(data={"max_prompt_tokens": 3}), loaded[1], tmp_path)
+
+
+def test_greedy_decoding_does_not_depend_on_the_batch_or_the_order(loaded, world, make_settings, text_pair):
+    samples = [*read_samples(world / "data" / "train.jsonl")[:5], text_pair(1), text_pair(22)]
+    together = _generate(loaded, samples, make_settings())
+    alone = [_generate(loaded, [sample], make_settings())[0] for sample in samples]
+    assert together == alone
+    assert _generate(loaded, samples[::-1], make_settings(), batch_size=2) == together[::-1]
+
+
+def test_sampling_draws_n_completions_and_repeats_with_its_seed(loaded, world, make_settings):
+    samples = read_samples(world / "data" / "train.jsonl")[:2]
+    drawn = _generate(loaded, samples, make_settings(), n=5, temperature=1.0)
+    assert [len(texts) for texts in drawn] == [5, 5] and len(set(drawn[0])) > 1
+    assert drawn == _generate(loaded, samples, make_settings(), n=5, temperature=1.0)
+
+
+def test_decoding_leaves_the_random_state_alone(loaded, world, make_settings):
+    import torch
+
+    torch.manual_seed(7)
+    expected = torch.rand(3).tolist()
+    torch.manual_seed(7)
+    _generate(loaded, read_samples(world / "data" / "train.jsonl")[:1], make_settings(), temperature=1.0)
+    assert torch.rand(3).tolist() == expected
+
+
+def test_freezing_touches_the_vision_tower_alone(loaded):
+    model = loaded[0]
+    frozen = freeze_vision(model)
+    assert frozen == sum(p.numel() for p in model.model.visual.parameters()) > 0
+    assert all(p.requires_grad for p in model.model.language_model.parameters())
+
+
+def test_a_missing_model_and_a_missing_picture_say_what_to_do(loaded, world, make_settings, tmp_path):
+    with pytest.raises(ConfigError, match="no such folder"):
+        load_processing(tmp_path / "nowhere")
+    sample = read_samples(world / "data" / "train.jsonl")[0].model_copy(update={"image": "img_org/train/gone.png"})
+    with pytest.raises(DataError, match=r"more/train/000001.*gone.png.*\[missing\]"):
+        _generate(loaded, [sample], make_settings())

@@ -1,0 +1,109 @@
+"""The overrides of TRL's private hooks: equal to the stock path where they should be, and where not, why."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import Qwen2Config, Qwen2ForCausalLM
+from trl import GRPOConfig, GRPOTrainer
+
+from morerl.models.load import load_processing
+from morerl.training.trainer import ScheduledGRPOTrainer
+
+PROMPTS = 4
+
+
+def trainer(kind, narrow_model, folder, reward, **extra):
+    tokenizer = load_processing(narrow_model).tokenizer
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(Qwen2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2,
+    ))
+    rows = [{"prompt": [{"role": "user", "content": f"text {n}"}], "number": n} for n in range(PROMPTS)]
+    arguments = GRPOConfig(
+        output_dir=str(folder), per_device_train_batch_size=8, num_generations=2, max_completion_length=4,
+        max_steps=1, learning_rate=1e-2, bf16=False, use_cpu=True, report_to="none", shuffle_dataset=False,
+        logging_steps=1, save_strategy="no", disable_tqdm=True, gradient_checkpointing=False, loss_type="dapo",
+    )
+    return kind(
+        model=model, args=arguments, reward_funcs=reward, train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer, **extra,
+    )
+
+
+def spread(completions, number, **kwargs):
+    """Every group has spread: 0, 1, 0, 1, ..."""
+    return [float(index % 2) for index in range(len(completions))]
+
+
+def half_spread(completions, number, **kwargs):
+    """Only the groups of even prompts have spread; the odd ones' rewards are all 0.1 + 0.2."""
+    return [float(index % 2) if n % 2 == 0 else 0.1 + 0.2 for index, n in enumerate(number)]
+
+
+def train(kind, narrow_model, folder, reward):
+    extra = {"windows": [list(range(PROMPTS))]} if kind is ScheduledGRPOTrainer else {}
+    one = trainer(kind, narrow_model, folder, reward, **extra)
+    one.train()
+    norm = next(entry["grad_norm"] for entry in one.state.log_history if "grad_norm" in entry)
+    return one, norm
+
+
+def test_where_every_group_has_spread_a_step_is_the_stock_step(narrow_model, tmp_path):
+    stock, stock_norm = train(GRPOTrainer, narrow_model, tmp_path / "stock", spread)
+    ours, our_norm = train(ScheduledGRPOTrainer, narrow_model, tmp_path / "ours", spread)
+    assert our_norm == stock_norm
+    for a, b in zip(stock.model.parameters(), ours.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_groups_without_spread_do_not_dilute_the_step(narrow_model, tmp_path):
+    """Half the groups have no spread and all completions the same length, so stock's gradient is half of ours."""
+    _, stock_norm = train(GRPOTrainer, narrow_model, tmp_path / "stock", half_spread)
+    _, our_norm = train(ScheduledGRPOTrainer, narrow_model, tmp_path / "ours", half_spread)
+    assert our_norm == pytest.approx(2 * stock_norm, rel=0.02)
+
+
+TWO_RANKS = """
+import sys
+from pathlib import Path
+from morerl.config import load_settings
+from morerl.training.grpo import run_grpo
+print(run_grpo(load_settings(Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.slow
+def test_text_and_picture_rows_train_on_two_ranks(make_settings, world, text_pair, tmp_path):
+    """Stock TRL fails or hangs on such a mix; here every window is of one kind on all ranks."""
+    from morerl.config import dump_settings
+    from morerl.corpora.jsonl import read_samples, write_records
+    from morerl.schema import Rated
+
+    pictures, texts = read_samples(world / "data" / "train.jsonl")[:8], [text_pair(n) for n in range(8)]
+    mixed = [sample for pair in zip(pictures, texts, strict=True) for sample in pair]
+    write_records(tmp_path / "data" / "train.jsonl", mixed)
+    write_records(tmp_path / "data" / "dev.jsonl", [*read_samples(world / "data" / "dev.jsonl")[:3], text_pair(99)])
+    settings = make_settings(
+        data={"dir": str(tmp_path / "data")},
+        grpo={"model": make_settings().model.path, "mixing": {"epochs": 1},
+              "trainer": {**make_settings().grpo.trainer, "log_completions": True}},
+    )
+    write_records(settings.run.dir / "rated.jsonl", [Rated(id=s.id, n=1, n_correct=i % 2) for i, s in enumerate(mixed)])
+    (tmp_path / "run.yaml").write_text(dump_settings(settings))
+    (tmp_path / "two.py").write_text(TWO_RANKS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
+               str(tmp_path / "two.py"), str(tmp_path / "run.yaml")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (settings.run.dir / "grpo" / "model" / "model.safetensors").is_file()
+    assert "'steps': 4" in done.stdout

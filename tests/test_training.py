@@ -1,0 +1,178 @@
+"""Both training stages on TRL, with the narrow model: what is learnt, in which order, and what a stop costs."""
+
+import json
+
+import pytest
+
+from morerl.corpora.jsonl import read_records, write_records
+from morerl.errors import ConfigError, DataError
+from morerl.inference import run_predict, run_rate, score_files
+from morerl.runs import read_json, sha256
+from morerl.schema import Prediction, Rated
+from morerl.teacher.build import run_teach
+from morerl.training.grpo import run_grpo
+from morerl.training.sft import run_sft
+
+
+class Stop(Exception):
+    """Stands for a kill: raised from inside the progress callback."""
+
+
+def stop_at(step):
+    def listener(done, total, figures):
+        if done == step:
+            raise Stop
+
+    return listener
+
+
+def weights(folder):
+    return sha256(folder / "model.safetensors")
+
+
+@pytest.fixture
+def rated(world, make_settings):
+    """A rated.jsonl in which every other one of some train samples is hard."""
+
+    def make(settings, count=16, ids=None):
+        ids = ids or [f"more/train/{number:06d}" for number in range(1, count + 1)]
+        rows = [Rated(id=id_, n=1, n_correct=index % 2) for index, id_ in enumerate(ids)]
+        write_records(settings.run.dir / "rated.jsonl", rows)
+
+    return make
+
+
+def test_sft_keeps_the_best_dev_model_and_never_opens_the_test_split(make_settings, world, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "dev"):
+        (data / f"{split}.jsonl").write_bytes((world / "data" / f"{split}.jsonl").read_bytes())
+    settings = make_settings(data={"dir": str(data)})
+    run_teach(settings)
+    result = run_sft(settings)
+    assert result["steps"] == 4
+    log = [json.loads(line) for line in (settings.run.dir / "sft" / "log.jsonl").read_text().splitlines()]
+    scores = {entry["step"]: entry["dev_f1"] for entry in log if "dev_f1" in entry}
+    assert sorted(scores) == [0, 2, 4] and result["dev"]["value"] == max(scores.values())
+    assert run_sft(settings) == result  # done: returns at once
+
+
+def test_only_the_completion_is_learnt(make_settings, world):
+    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
+    from morerl.corpora.jsonl import read_samples
+    from morerl.guidelines import load_spec
+    from morerl.models.load import load_processing
+    from morerl.training.rows import make_dataset
+
+    settings = make_settings()
+    processing = load_processing(settings.model.path)
+    samples = read_samples(world / "data" / "train.jsonl")[:3]
+    rows = make_dataset(
+        samples, load_spec("more"), settings, processing,
+        lambda sample: {"completion": [{"role": "assistant", "content": "<think>x</think>"}]},
+    )
+    batch = DataCollatorForVisionLanguageModeling(processing.reader)([rows[i] for i in range(3)])
+    learnt = [processing.tokenizer.decode(row[row >= 0]) for row in batch["labels"]]
+    assert learnt == ["<think>x</think><|im_end|>\n"] * 3
+    assert len(batch["image_grid_thw"]) == 6  # picture and crop of each
+
+
+def test_an_interrupted_sft_ends_with_the_weights_of_an_undisturbed_one(make_settings, tmp_path):
+    plain = make_settings(run={"dir": str(tmp_path / "plain")})
+    broken = make_settings(run={"dir": str(tmp_path / "broken")})
+    for settings in (plain, broken):
+        run_teach(settings)
+    run_sft(plain)
+    with pytest.raises(Stop):
+        run_sft(broken, listener=stop_at(3))
+    run_sft(broken)
+    last = "sft/checkpoints/checkpoint-4"
+    assert weights(plain.run.dir / last) == weights(broken.run.dir / last)
+    assert read_json(plain.run.dir / "sft/model/dev.json") == read_json(broken.run.dir / "sft/model/dev.json")
+
+
+def test_an_interrupted_grpo_goes_on_in_a_later_epoch_as_if_nothing_had_been(make_settings, rated, tmp_path):
+    # 8 hard + 8 easy, then 8 + 4: windows of 2 prompts, so step 9 on is epoch 2, where stock TRL replays epoch 1
+    options = {"max_steps": 13, "save_steps": 4}
+    ends = {}
+    for name in ("plain", "broken"):
+        settings = make_settings(
+            run={"dir": str(tmp_path / name)},
+            grpo={"model": make_settings().model.path, "dev": {"every_steps": 13, "limit": 2},
+                  "trainer": {**make_settings().grpo.trainer, **options}},
+        )
+        rated(settings)
+        if name == "broken":
+            with pytest.raises(Stop):
+                run_grpo(settings, listener=stop_at(11))
+        run_grpo(settings)
+        log = [json.loads(line) for line in (settings.run.dir / "grpo/log.jsonl").read_text().splitlines()]
+        rewards = [(entry["step"], entry["reward"]) for entry in log if "reward" in entry]
+        ends[name] = (weights(settings.run.dir / "grpo/checkpoints/checkpoint-13"), rewards)
+    assert ends["plain"] == ends["broken"]
+
+
+def test_grpo_trains_on_text_and_picture_rows_mixed(make_settings, rated, world, text_pair, tmp_path):
+    from morerl.corpora.jsonl import read_samples
+
+    pictures = read_samples(world / "data" / "train.jsonl")[:8]
+    texts = [text_pair(number) for number in range(6)]
+    data = tmp_path / "mixed"
+    write_records(data / "train.jsonl", [*pictures, *texts])
+    write_records(data / "dev.jsonl", [*read_samples(world / "data" / "dev.jsonl")[:2], text_pair(99)])
+    settings = make_settings(
+        data={"dir": str(data)}, grpo={"model": make_settings().model.path, "mixing": {"epochs": 1}}
+    )
+    rated(settings, ids=[s.id for pair in zip(pictures, texts, strict=False) for s in pair])
+    assert run_grpo(settings)["steps"] == 4
+
+
+def test_rating_covers_every_sample_that_sft_did_not_use(make_settings, world):
+    settings = make_settings(rate={"model": make_settings().model.path})
+    run_teach(settings)
+    result = run_rate(settings)
+    used = {json.loads(line)["id"] for line in (settings.run.dir / "reasoning.jsonl").open()}
+    every = {json.loads(line)["id"] for line in (world / "data" / "train.jsonl").open()}
+    rows = list(read_records(settings.run.dir / "rated.jsonl", Rated))
+    assert {row.id for row in rows} == every - used and result["easy"] + result["hard"] == len(every - used)
+    assert result["hard"] == len(rows)  # an untrained model writes nothing that parses; that is hard, not dropped
+
+
+def test_predictions_are_scored_and_a_missing_one_is_an_error(make_settings, world, tmp_path):
+    settings = make_settings(predict={"model": make_settings().model.path, "out": str(tmp_path / "p.jsonl")})
+    out = run_predict(settings)
+    gold = world / "data" / "test.jsonl"
+    metrics = score_files(gold, out, "more")
+    rows = list(read_records(out, Prediction))
+    assert metrics.n == len(rows) and metrics.primary == {"name": "micro_f1", "value": 0.0}
+    assert sum(metrics.problems.values()) >= len(rows)
+    write_records(out, rows[1:])
+    with pytest.raises(DataError, match="1 samples of .* have no prediction"):
+        score_files(gold, out, "more")
+
+
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [
+        ({"shuffle_dataset": True}, "the order is grpo.mixing's"),
+        ({"learning_rat": 1}, "did you mean 'learning_rate'"),
+        ({"save_steps": 3, "gradient_accumulation_steps": 1, "steps_per_generation": 2}, "inside a generation window"),
+        ({"num_generations": 3}, "trainer:"),
+    ],
+)
+def test_grpo_refuses_settings_that_would_go_wrong_silently(make_settings, rated, trainer, message):
+    base = make_settings()
+    settings = make_settings(grpo={"model": base.model.path, "trainer": {**base.grpo.trainer, **trainer}})
+    rated(settings)
+    with pytest.raises(ConfigError, match=message):
+        run_grpo(settings)
+
+
+def test_reasoning_for_a_sample_outside_train_is_refused(make_settings, world):
+    settings = make_settings()
+    run_teach(settings)
+    path = settings.run.dir / "reasoning.jsonl"
+    path.write_text(path.read_text().replace("more/train/", "more/test/", 1))
+    with pytest.raises(DataError, match="only train samples may be learnt from"):
+        run_sft(settings)
