@@ -55,9 +55,9 @@ def mention(**fields):
         ({"regions": [{"id": "r0", "box": (0.5, 0.2, 0.5, 0.6)}]}, "region r0: box .* is empty"),
         ({"regions": [{"id": "r0", "box": (0.1, 0.6, 0.5, 0.2)}]}, "region r0: box .* is empty"),
         ({"regions": [{"id": "r0", "box": (0.1, 0.2, 0.5, 1.1)}]}, "less than or equal to 1"),
-        ({"regions": [{"id": "r0", "box": (float("nan"), 0.2, 0.5, 0.6)}]}, "regions.0.box.0"),
-        ({"regions": [{"id": "r0", "box": (0.1, 0.2, float("inf"), 0.6)}]}, "regions.0.box.2"),
-        ({"regions": [{"id": "r0", "box": (0.1, 0.2, 0.5)}]}, "regions.0.box"),
+        ({"regions": [{"id": "r0", "box": (float("nan"), 0.2, 0.5, 0.6)}]}, r"regions\.0\.box\.0"),
+        ({"regions": [{"id": "r0", "box": (0.1, 0.2, float("inf"), 0.6)}]}, r"regions\.0\.box\.2"),
+        ({"regions": [{"id": "r0", "box": (0.1, 0.2, 0.5)}]}, r"regions\.0\.box"),
         ({"regions": [{"id": "m1", "box": (0.1, 0.2, 0.5, 0.6)}]}, "not unique"),
         ({"mentions": mention() * 2}, "not unique"),
         ({"head": "r1"}, "head/tail 'r1'"),
@@ -68,7 +68,7 @@ def mention(**fields):
     ],
 )
 def test_an_inconsistent_sample_is_refused_with_the_reason(fields, message):
-    with pytest.raises(ValidationError, match=message.replace(".0.", r"\.0\.")):
+    with pytest.raises(ValidationError, match=message):
         changed(**fields)
 
 

@@ -16,20 +16,12 @@ from pydantic import Field
 
 from morerl.schema import Box, Frozen
 
-COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "brown")
-TEAMS = (
-    "Lions Bears Hawks Wolves Tigers Sharks Ravens Foxes Bulls Eagles Otters Cobras Rams Falcons Panthers Badgers"
-).split()
-PEOPLE = (
-    "Hale Moreno Okafor Lindqvist Tanaka Duarte Novak Petrov Amari Keller Rossi Yilmaz Osei Larsen Mehta Castillo "
-    "Brandt Silva Dubois Nakamura"
-).split()
-CITIES = (
-    "Norwick Alderby Castova Marlow Tresk Brenholm Vasto Quillan Harth Ostrava Pellin Zamora Dunmore Kestrel Lomond "
-    "Sarnia"
-).split()
-EVENTS = ("Alder Cup", "Harbor Games", "Winter Derby", "Unity March", "Spring Parade", "River Regatta")
-PRIZES = ("Orion Prize", "Laurel Medal", "Golden Quill", "Meridian Award", "Beacon Prize", "Crown Medal")
+COLOURS = ("red", "blue", "green", "yellow", "purple", "pink")
+TEAMS = "Lions Bears Hawks Wolves Tigers Sharks Ravens Foxes".split()
+PEOPLE = "Hale Moreno Okafor Lindqvist Tanaka Duarte Novak Petrov Amari Keller".split()
+CITIES = "Norwick Alderby Castova Marlow Tresk Brenholm Vasto Quillan".split()
+EVENTS = ("Alder Cup", "Harbor Games", "Winter Derby", "Unity March")
+PRIZES = ("Orion Prize", "Laurel Medal", "Golden Quill", "Meridian Award")
 
 Kind = Literal["match", "joint", "award", "mayor", "pair"]
 Shape = Literal["person", "coach", "flag", "hall", "ball"]
