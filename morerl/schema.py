@@ -64,7 +64,8 @@ class Sample(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Sample:
         for mention in self.mentions:
-            if self.text[mention.start : mention.end] != mention.text or not mention.text:
+            within = mention.start < mention.end <= len(self.text)
+            if not within or self.text[mention.start : mention.end] != mention.text:
                 found = self.text[mention.start : mention.end]
                 raise ValueError(
                     f"mention {mention.id}: text[{mention.start}:{mention.end}] is {found!r}, "

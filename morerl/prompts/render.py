@@ -42,7 +42,7 @@ def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, *
         marked=mark(sample),
         head=describe(sample, sample.head),
         tail=describe(sample, sample.tail),
-        entity=next((a.text for a in map(sample.argument, (sample.tail, sample.head)) if isinstance(a, Mention)), ""),
+        bracketed=mark(sample, "[ ", " ]"),
         question=spec.question,
         spec=spec,
         pictures=() if sample.image is None else images.views,
@@ -79,15 +79,15 @@ def describe(sample: Sample, role: str) -> str:
     return f"the object at ({x1}, {y1}, {x2}, {y2})"
 
 
-def mark(sample: Sample) -> str:
-    """The text with the head inside <e1> and the tail inside <e2>, where they are mentions; nesting allowed."""
+def mark(sample: Sample, left: str = "<e{}>", right: str = "</e{}>") -> str:
+    """The text with head (1) and tail (2) between marks, where they are mentions; nesting allowed."""
     inserts = []
     for number, role in enumerate((sample.head, sample.tail), 1):
         argument = sample.argument(role)
         if isinstance(argument, Mention):
             # at one position: close before opening, the longer span outside, of equal ones the head
-            inserts.append((argument.start, 1, -argument.end, number, f"<e{number}>"))
-            inserts.append((argument.end, 0, -argument.start, -number, f"</e{number}>"))
+            inserts.append((argument.start, 1, -argument.end, number, left.format(number)))
+            inserts.append((argument.end, 0, -argument.start, -number, right.format(number)))
     pieces, position = [], 0
     for offset, _, _, _, tag in sorted(inserts):
         pieces += [sample.text[position:offset], tag]
