@@ -19,9 +19,9 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from morerl.corpora.jsonl import write_json
 from morerl.corpora.sem2010 import read
 from morerl.guidelines import load_spec
+from morerl.jsonl import write_json
 from morerl.schema import Metrics, Sample
 from morerl.scoring import score
 

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from morerl.config import Settings
-from morerl.corpora.jsonl import read_samples
 from morerl.errors import DataError, ImageError
 from morerl.guidelines import load_spec
 from morerl.images import open_image
+from morerl.jsonl import read_samples
 from morerl.prompts.parse import parse
 from morerl.prompts.render import STEPS, render, render_gold
 from morerl.rewards import Terms, check_rewards, reward
 from morerl.schema import Sample, TaskSpec
 from morerl.scoring import score
+from morerl.settings import Settings
 
 
 def run_check(settings: Settings) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _check_trainers(settings: Settings) -> str:
     grpo = trainer_arguments(GRPOConfig, settings.grpo.trainer, settings.run.dir / "grpo", settings, settings.grpo.dev)
     check_cadence(grpo)
     prompts = grpo.generation_batch_size // grpo.num_generations
-    return f"trainers: TRL accepts the settings; a generation window is {prompts} prompts x {grpo.num_generations} rollouts"
+    return f"trainers: TRL accepts the settings; a window is {prompts} prompts x {grpo.num_generations} rollouts"
 
 
 def _check_disjoint(splits: dict[str, list[Sample]]) -> None:
@@ -86,7 +86,9 @@ def _check_pictures(samples: list[Sample], settings: Settings) -> str:
         return "pictures: none, a text-only corpus"
     if settings.data.image_root is None:
         raise DataError(f"{len(names)} pictures are named, but data.image_root is not set")
-    problems = [problem for name, id_ in names.items() if (problem := _picture_problem(settings.data.image_root, name, id_))]
+    problems = [
+        problem for name, id_ in names.items() if (problem := _picture_problem(settings.data.image_root, name, id_))
+    ]
     if problems:
         raise DataError(f"{len(problems)} of {len(names)} pictures cannot be used:\n  " + "\n  ".join(problems[:10]))
     return f"pictures: {len(names)} under {settings.data.image_root}, every one opens"
@@ -119,4 +121,6 @@ def _check_lengths(samples: list[Sample], spec: TaskSpec, settings: Settings) ->
     if over == len(lengths):
         raise DataError(f"every prompt is longer than data.max_prompt_tokens = {cap} (shortest {lengths[0]})")
     middle, longest = lengths[len(lengths) // 2], lengths[-1]
-    return f"prompts: {middle} tokens in the middle, {longest} at most, {over} of {len(lengths)} over the limit of {cap}"
+    return (
+        f"prompts: {middle} tokens in the middle, {longest} at most, {over} of {len(lengths)} over the limit of {cap}"
+    )

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from morerl.config import Settings
 from morerl.corpora import more
-from morerl.corpora.jsonl import read_samples, write_json, write_records
 from morerl.inference import run_predict, run_rate, score_files
+from morerl.jsonl import read_samples, write_json, write_records
 from morerl.report.write import write_report
 from morerl.runs import begin, finish, read_json
 from morerl.scenes.release import write_release
 from morerl.schema import Sample
+from morerl.settings import Settings
 from morerl.teacher.build import run_teach
 
 Listener = Callable[[str, int, int, dict[str, float]], object]
@@ -89,7 +89,10 @@ def test(settings: Settings, listener: Listener) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for stage in ("sft", "grpo"):
         result[stage] = _score(settings, stage, stage, samples, gold, listener).model_dump(mode="json")
-    controls = {"shuffled_pictures": shuffle_pictures(samples, seed=settings.run.seed), "blank_text": blank_text(samples)}
+    controls = {
+        "shuffled_pictures": shuffle_pictures(samples, seed=settings.run.seed),
+        "blank_text": blank_text(samples),
+    }
     result["controls"] = {
         name: _score(settings, "grpo", name, changed, gold, listener).primary["value"]
         for name, changed in controls.items()

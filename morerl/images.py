@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from morerl.config import ImageSettings
 from morerl.errors import ImageError
 from morerl.schema import Box, Region, Sample
+from morerl.settings import ImageSettings
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 50_000_000

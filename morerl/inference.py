@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from morerl.config import GenerateSettings, Settings
-from morerl.corpora.jsonl import read_records, read_samples, write_json, write_records
 from morerl.errors import DataError
 from morerl.guidelines import load_spec
+from morerl.jsonl import read_records, read_samples, write_json, write_records
 from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.prompts.parse import parse
@@ -20,6 +19,7 @@ from morerl.rewards import is_right
 from morerl.runs import begin, finish
 from morerl.schema import Metrics, Prediction, Rated, Reasoning, Sample, TaskSpec
 from morerl.scoring import score
+from morerl.settings import GenerateSettings, Settings
 
 Listener = Callable[[int, int], object]
 
@@ -64,7 +64,10 @@ def _rated(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Rated:
 
 
 def run_predict(
-    settings: Settings, *, listener: Listener = lambda done, total: None, samples: Sequence[Sample] | None = None
+    settings: Settings,
+    *,
+    listener: Listener = lambda done, total: None,
+    samples: Sequence[Sample] | None = None,
 ) -> Path:
     """Writes the completions of a split (or of `samples`) as predictions; returns the file."""
     model, out = predict_target(settings)
@@ -86,7 +89,11 @@ def predict_target(settings: Settings) -> tuple[str | Path, Path]:
 
 
 def _complete(
-    model: str | Path, samples: Sequence[Sample], spec: TaskSpec, settings: Settings, how: GenerateSettings,
+    model: str | Path,
+    samples: Sequence[Sample],
+    spec: TaskSpec,
+    settings: Settings,
+    how: GenerateSettings,
     listener: Listener,
 ) -> list[list[str]]:
     import torch
@@ -100,8 +107,16 @@ def _complete(
         listener(done["samples"], len(samples))
 
     return generate(
-        weights, processing, samples, spec, prompt=settings.prompt, images=settings.images,
-        image_root=settings.data.image_root, settings=how, seed=settings.run.seed, on_batch=on_batch,
+        weights,
+        processing,
+        samples,
+        spec,
+        prompt=settings.prompt,
+        images=settings.images,
+        image_root=settings.data.image_root,
+        settings=how,
+        seed=settings.run.seed,
+        on_batch=on_batch,
     )
 
 
@@ -115,8 +130,14 @@ def score_run(settings: Settings) -> tuple[Path, Metrics]:
     model, predictions = predict_target(settings)
     out = predictions.with_suffix(".metrics.json")
     metrics = score_files(
-        settings.data.dir / f"{settings.predict.split}.jsonl", predictions, settings.data.guidelines, out,
-        model=str(model), predictions=str(predictions), seed=settings.run.seed, template=settings.prompt.template,
+        settings.data.dir / f"{settings.predict.split}.jsonl",
+        predictions,
+        settings.data.guidelines,
+        out,
+        model=str(model),
+        predictions=str(predictions),
+        seed=settings.run.seed,
+        template=settings.prompt.template,
     )
     return out, metrics
 
@@ -135,7 +156,9 @@ def score_files(gold: Path, predictions: Path, guidelines: str, out: Path | None
             raise DataError(f"{predictions}: two predictions for {row.id!r}")
         rows[row.id] = row
     _check_cover(samples, rows, gold, predictions)
-    parsed = [parse(rows[sample.id].completions[0], spec) if rows[sample.id].completions else None for sample in samples]
+    parsed = [
+        parse(rows[sample.id].completions[0], spec) if rows[sample.id].completions else None for sample in samples
+    ]
     problems = Counter(name for one in parsed for name in (one.problems if one else ("no_completion",)))
     answers = [one.answer if one else None for one in parsed]
     metrics = score(samples, answers, spec, problems=dict(problems), settings=settings)
@@ -147,7 +170,9 @@ def score_files(gold: Path, predictions: Path, guidelines: str, out: Path | None
 def _check_cover(samples: Sequence[Sample], rows: dict[str, Prediction], gold: Path, predictions: Path) -> None:
     missing = [sample.id for sample in samples if sample.id not in rows]
     extra = sorted(set(rows) - {sample.id for sample in samples})
-    for ids, what in ((missing, f"samples of {gold} have no prediction in {predictions}"),
-                      (extra, f"predictions of {predictions} have no sample in {gold}")):
+    for ids, what in (
+        (missing, f"samples of {gold} have no prediction in {predictions}"),
+        (extra, f"predictions of {predictions} have no sample in {gold}"),
+    ):
         if ids:
             raise DataError(f"{len(ids)} {what}, e.g. {ids[0]!r}. Every sample must be answered, even badly")

@@ -11,9 +11,9 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-from morerl.config import MixingSettings
 from morerl.errors import DataError
 from morerl.schema import Frozen, Rated
+from morerl.settings import MixingSettings
 
 
 class Epoch(Frozen):

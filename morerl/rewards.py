@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from morerl.config import GrpoSettings
 from morerl.errors import ConfigError
 from morerl.prompts.parse import Parsed, parse
 from morerl.schema import Frozen, Sample, TaskSpec
+from morerl.settings import GrpoSettings
 
 
 class Terms(Frozen):

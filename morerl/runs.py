@@ -1,8 +1,8 @@
 """A run folder: what made it, which stage is done, and whether a stage may go on in it.
 
-    <run.dir>/<stage>/config.yaml   the resolved settings
-    <run.dir>/<stage>/run.json      git revision, library versions, seed, hashes of the input files
-    <run.dir>/<stage>/done.json     written last, when the stage has ended well
+<run.dir>/<stage>/config.yaml   the resolved settings
+<run.dir>/<stage>/run.json      git revision, library versions, seed, hashes of the input files
+<run.dir>/<stage>/done.json     written last, when the stage has ended well
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from morerl.config import Settings, dump_settings
-from morerl.corpora.jsonl import write_json, write_text
+from morerl.config import dump_settings
 from morerl.errors import ConfigError, DataError
+from morerl.jsonl import write_json, write_text
+from morerl.settings import Settings
 
 SHARED = ("data", "images", "prompt", "model", "generate")
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pillow")
@@ -71,7 +72,8 @@ def _refuse_other(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
     if changed:
         lines = [f"  {key}: {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:10]]
         raise ConfigError(
-            f"{folder} was made with other settings or inputs:\n" + "\n".join(lines)
+            f"{folder} was made with other settings or inputs:\n"
+            + "\n".join(lines)
             + f"\nDelete {folder} to start this stage anew, or choose another run.dir."
         )
 

@@ -132,9 +132,7 @@ class TaskSpec(Frozen):
     @cached_property
     def answers(self) -> tuple[str, ...]:
         """Every legal answer, in guideline order; a directed label gives two."""
-        return tuple(
-            label.name + order for label in self.labels for order in (DIRECTIONS if label.directed else ("",))
-        )
+        return tuple(label.name + order for label in self.labels for order in (DIRECTIONS if label.directed else ("",)))
 
     def allowed(self, head_type: str | None, tail_type: str | None) -> tuple[str, ...]:
         """Answers that may join these argument types (None = unknown, joins anything); `none` always may."""
@@ -142,8 +140,7 @@ class TaskSpec(Frozen):
             label.name + order
             for label in self.labels
             for order in (DIRECTIONS if label.directed else ("",))
-            if label.name == self.none
-            or (_fits(head_type, label.head) and _fits(tail_type, label.tail))
+            if label.name == self.none or (_fits(head_type, label.head) and _fits(tail_type, label.tail))
         )
 
 

@@ -8,15 +8,20 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 
-from morerl.config import Settings, TinySettings
 from morerl.corpora import more
-from morerl.corpora.jsonl import write_records
+from morerl.jsonl import write_records
 from morerl.scenes.release import write_release
 from morerl.schema import Gold, Mention, Sample
+from morerl.settings import Settings, TinySettings
 
 NARROW = {
-    "vocab_size": 640, "hidden_size": 32, "layers": 2, "heads": 2, "intermediate_size": 64,
-    "vision_hidden_size": 32, "vision_layers": 1,
+    "vocab_size": 640,
+    "hidden_size": 32,
+    "layers": 2,
+    "heads": 2,
+    "intermediate_size": 64,
+    "vision_hidden_size": 32,
+    "vision_layers": 1,
 }
 
 
@@ -48,7 +53,9 @@ def make_settings(world, narrow_model, tmp_path):
         tree = {
             "run": {"dir": str(tmp_path / "run"), "seed": 0},
             "data": {
-                "dir": str(world / "data"), "image_root": str(world / "raw"), "guidelines": "more",
+                "dir": str(world / "data"),
+                "image_root": str(world / "raw"),
+                "guidelines": "more",
                 "max_prompt_tokens": 512,
             },
             "images": {"full_pixels": 3072, "crop_pixels": 1024, "min_side": 16},
@@ -65,8 +72,11 @@ def make_settings(world, narrow_model, tmp_path):
                 "dev": {"every_steps": 2, "limit": 4},
                 "mixing": {"epochs": 2},
                 "trainer": {
-                    "max_steps": 4, "num_generations": 2, "per_device_train_batch_size": 4,
-                    "max_completion_length": 8, "learning_rate": 1e-3,
+                    "max_steps": 4,
+                    "num_generations": 2,
+                    "per_device_train_batch_size": 4,
+                    "max_completion_length": 8,
+                    "learning_rate": 1e-3,
                 },
             },
         }
@@ -84,8 +94,16 @@ def text_pair():
     def make(number=0, label="/per/per/partner"):
         text = f"Hale helps Osei number {number}"
         return Sample(
-            id=f"text/{number}", corpus="text", split="train", text=text, head="m0", tail="m1",
-            mentions=(Mention(id="m0", start=0, end=4, text="Hale"), Mention(id="m1", start=11, end=15, text="Osei")),
+            id=f"text/{number}",
+            corpus="text",
+            split="train",
+            text=text,
+            head="m0",
+            tail="m1",
+            mentions=(
+                Mention(id="m0", start=0, end=4, text="Hale"),
+                Mention(id="m1", start=11, end=15, text="Osei"),
+            ),
             gold=Gold(label=label),
         )
 

@@ -6,8 +6,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from morerl.config import Settings, dump_settings, load_settings
+from morerl.config import dump_settings, load_settings
 from morerl.errors import ConfigError
+from morerl.settings import Settings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHIPPED = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "accelerate")

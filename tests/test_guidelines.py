@@ -43,9 +43,7 @@ labels:
   - {name: nothing, definition: No link.}
   - {name: owns, definition: The head has the tail.}
 """
-TAGGED = re.compile(
-    r"[^<>]*<e1>[^<>]+</e1>[^<>]+<e2>[^<>]+</e2>[^<>]* -> ([\w-]+(?:\(e\d,e\d\))?)(?:, since .*)?"
-)
+TAGGED = re.compile(r"[^<>]*<e1>[^<>]+</e1>[^<>]+<e2>[^<>]+</e2>[^<>]* -> ([\w-]+(?:\(e\d,e\d\))?)(?:, since .*)?")
 
 
 @pytest.mark.parametrize("name", known_specs())

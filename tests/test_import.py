@@ -15,7 +15,7 @@ LIGHT = [
     "morerl.cli",
     "morerl.config",
     "morerl.images",
-    "morerl.corpora.jsonl",
+    "morerl.jsonl",
     "morerl.corpora.more",
     "morerl.corpora.sem2010",
     "morerl.prompts.parse",

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from morerl.corpora.jsonl import read_records, read_samples, write_json, write_records, write_text
 from morerl.errors import DataError
+from morerl.jsonl import read_records, read_samples, write_json, write_records, write_text
 from morerl.schema import Gold, Mention, Prediction, Rated, Region, Sample
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morerl.config import MixingSettings
 from morerl.errors import DataError
 from morerl.mixing import Epoch, schedule, windows
 from morerl.schema import Rated
+from morerl.settings import MixingSettings
 
 PAPER = MixingSettings(alpha=0.5, epochs=4)
 

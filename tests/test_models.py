@@ -2,14 +2,14 @@
 
 import pytest
 
-from morerl.config import GenerateSettings, ModelSettings, TinySettings
-from morerl.corpora.jsonl import read_samples
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import load_spec
+from morerl.jsonl import read_samples
 from morerl.models.generate import encode, generate
 from morerl.models.load import freeze_vision, load_model, load_processing
 from morerl.models.tiny import build_tiny
 from morerl.runs import sha256
+from morerl.settings import GenerateSettings, ModelSettings, TinySettings
 from morerl.training.rows import fitting, prompt_tokens
 
 SPEC = load_spec("more")
@@ -23,8 +23,14 @@ def loaded(narrow_model):
 def _generate(loaded, samples, settings, **how):
     model, processing = loaded
     return generate(
-        model, processing, samples, SPEC, prompt=settings.prompt, images=settings.images,
-        image_root=settings.data.image_root, settings=GenerateSettings(max_new_tokens=8, **how),
+        model,
+        processing,
+        samples,
+        SPEC,
+        prompt=settings.prompt,
+        images=settings.images,
+        image_root=settings.data.image_root,
+        settings=GenerateSettings(max_new_tokens=8, **how),
     )
 
 

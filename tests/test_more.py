@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morerl.corpora.jsonl import read_records, read_samples
 from morerl.corpora.more import corners, read, token_offsets
 from morerl.errors import DataError
+from morerl.jsonl import read_records, read_samples
 from morerl.schema import Gold, Reject, Sample
 
 ROOT = Path(__file__).parents[1]

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from morerl.config import ImageSettings, PromptSettings
 from morerl.errors import ConfigError
 from morerl.guidelines import known_specs, load_spec
 from morerl.prompts.parse import TAGS, normalise, parse
 from morerl.prompts.render import STEPS, TEMPLATES, describe, fill, mark, picture_count, render, render_gold
 from morerl.schema import Gold, Mention, Region, Sample
+from morerl.settings import ImageSettings, PromptSettings
 
 MORE, SEM = load_spec("more"), load_spec("sem2010")
 IMAGES = ImageSettings()

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from morerl.config import Settings, dump_settings
+from morerl.config import dump_settings
 from morerl.errors import DataError
 from morerl.report import write_report
 from morerl.report.browser import choose, outcome, pieces, split_thought, steps
 from morerl.report.charts import line_chart, thin, ticks
 from morerl.report.write import script_json
 from morerl.schema import Prediction, Sample
+from morerl.settings import Settings
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 LABELS = ("none", "/per/misc/awarded", "/per/org/leader_of", HOSTILE)
@@ -57,9 +58,7 @@ def sample(number: int, image: str | None = "a.png") -> Sample:
 def prediction(of: Sample, right: bool) -> Prediction:
     answer = of.gold.label if right else LABELS[(LABELS.index(of.gold.label) + 1) % 4]
     thought = "\n".join(f"Step {n}: what is seen here, {HOSTILE}, matters." for n in range(1, 7))
-    return Prediction(
-        id=of.id, completions=(f"<think>{thought}</think> <answer>{answer}</answer>",), answer=answer
-    )
+    return Prediction(id=of.id, completions=(f"<think>{thought}</think> <answer>{answer}</answer>",), answer=answer)
 
 
 def metrics(value: float) -> dict:
@@ -103,9 +102,7 @@ def training_log(stage: str) -> list[dict]:
     if stage == "grpo":
         for row in rows:
             n = row["step"]
-            row |= {
-                f"rewards/{name}/mean": 1 - w / n for name, w in (("format", 1), ("length", 2), ("answer", 3))
-            }
+            row |= {f"rewards/{name}/mean": 1 - w / n for name, w in (("format", 1), ("length", 2), ("answer", 3))}
             row |= {"reward": 3 - 6 / n, "reward_std": 0.4, "frac_reward_zero_std": n / 80, "kl": n / 1e4}
             row |= {"completions/mean_length": 200 + n}
     return [
@@ -119,9 +116,7 @@ def training_log(stage: str) -> list[dict]:
 def run(tmp_path: Path) -> Path:
     folder, data, pictures = tmp_path / "run", tmp_path / "data", tmp_path / "pictures"
     draw_pictures(pictures)
-    samples = [
-        sample(n, (None, "a.png", "a.png", "../secret.png", "broken.png", "a.png")[n % 6]) for n in range(24)
-    ]
+    samples = [sample(n, (None, "a.png", "a.png", "../secret.png", "broken.png", "a.png")[n % 6]) for n in range(24)]
     lines(data / "test.jsonl", [s.model_dump(mode="json") for s in samples])
     for stage, period in (("sft", 3), ("grpo", 5)):
         rows = [prediction(s, n % period > 0) for n, s in enumerate(samples)]
@@ -179,9 +174,7 @@ def written(run: Path) -> tuple[str, Page, dict]:
 
 def test_nothing_of_the_run_becomes_markup(run):
     text, page, data = written(run)
-    assert not [
-        tag for tag, attrs in page.tags if tag == "img" or any(name.startswith("on") for name in attrs)
-    ]
+    assert not [tag for tag, attrs in page.tags if tag == "img" or any(name.startswith("on") for name in attrs)]
     assert len([tag for tag, _ in page.tags if tag == "script"]) == 2
     assert HOSTILE not in text and "&lt;img src=x onerror" in text
     assert any(HOSTILE in "".join(piece for piece, _ in s["pieces"]) for s in data["samples"])
@@ -202,9 +195,7 @@ def test_policy_names_the_script_and_the_style_by_hash_and_allows_nothing_else(r
 def test_every_section_shows_what_its_files_hold(run):
     text, page, _ = written(run)
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    assert {"results", "browser", "labels", "confusion", "curves", "mixing", "controls", "time", "about"} <= {
-        *sections
-    }
+    assert {"results", "browser", "labels", "confusion", "curves", "mixing", "controls", "time", "about"} <= {*sections}
     for shown in (
         "67.8",
         "63.8 – 71.8",

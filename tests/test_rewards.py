@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morerl.config import GrpoSettings
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
 from morerl.prompts.parse import TAGS
 from morerl.prompts.render import render_completion
 from morerl.rewards import REWARDS, Terms, check_rewards, reward
 from morerl.schema import Gold, Mention, Sample
+from morerl.settings import GrpoSettings
 
 MORE, SEM = load_spec("more"), load_spec("sem2010")
 RIGHT, WRONG = "/per/misc/awarded", "/per/misc/party"

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 import pytest
 from PIL import Image
 
-from morerl.corpora.jsonl import read_records
 from morerl.corpora.more import read
 from morerl.guidelines import load_spec
 from morerl.images import open_image
+from morerl.jsonl import read_records
 from morerl.runs import read_json
 from morerl.scenes.draw import HEIGHT, RGB, WIDTH
 from morerl.scenes.release import _distinct, write_release

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morerl.config import Settings
-from morerl.corpora.jsonl import read_records, read_samples
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
+from morerl.jsonl import read_records, read_samples
 from morerl.prompts.parse import parse
 from morerl.prompts.render import fill, render, render_completion
 from morerl.runs import read_json
 from morerl.schema import Gold, Mention, Reasoning, Region, Sample
+from morerl.settings import Settings
 from morerl.teacher.build import build, choose, run_teach, teacher, teacher_messages
 from morerl.teacher.gates import judge
 from morerl.teacher.mimic import plan

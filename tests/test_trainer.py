@@ -21,19 +21,41 @@ def trainer(kind, narrow_model, folder, reward, **extra):
     tokenizer = load_processing(narrow_model).tokenizer
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     torch.manual_seed(0)
-    model = Qwen2ForCausalLM(Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2,
-    ))
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+        )
+    )
     rows = [{"prompt": [{"role": "user", "content": f"text {n}"}], "number": n} for n in range(PROMPTS)]
     arguments = GRPOConfig(
-        output_dir=str(folder), per_device_train_batch_size=8, num_generations=2, max_completion_length=4,
-        max_steps=1, learning_rate=1e-2, bf16=False, use_cpu=True, report_to="none", shuffle_dataset=False,
-        logging_steps=1, save_strategy="no", disable_tqdm=True, gradient_checkpointing=False, loss_type="dapo",
+        output_dir=str(folder),
+        per_device_train_batch_size=8,
+        num_generations=2,
+        max_completion_length=4,
+        max_steps=1,
+        learning_rate=1e-2,
+        bf16=False,
+        use_cpu=True,
+        report_to="none",
+        shuffle_dataset=False,
+        logging_steps=1,
+        save_strategy="no",
+        disable_tqdm=True,
+        gradient_checkpointing=False,
+        loss_type="dapo",
     )
     return kind(
-        model=model, args=arguments, reward_funcs=reward, train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer, **extra,
+        model=model,
+        args=arguments,
+        reward_funcs=reward,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        **extra,
     )
 
 
@@ -83,7 +105,7 @@ print(run_grpo(load_settings(Path(sys.argv[1]))))
 def test_text_and_picture_rows_train_on_two_ranks(make_settings, world, text_pair, tmp_path):
     """Stock TRL fails or hangs on such a mix; here every window is of one kind on all ranks."""
     from morerl.config import dump_settings
-    from morerl.corpora.jsonl import read_samples, write_records
+    from morerl.jsonl import read_samples, write_records
     from morerl.schema import Rated
 
     pictures, texts = read_samples(world / "data" / "train.jsonl")[:8], [text_pair(n) for n in range(8)]
@@ -92,16 +114,30 @@ def test_text_and_picture_rows_train_on_two_ranks(make_settings, world, text_pai
     write_records(tmp_path / "data" / "dev.jsonl", [*read_samples(world / "data" / "dev.jsonl")[:3], text_pair(99)])
     settings = make_settings(
         data={"dir": str(tmp_path / "data")},
-        grpo={"model": make_settings().model.path, "mixing": {"epochs": 1},
-              "trainer": {**make_settings().grpo.trainer, "log_completions": True}},
+        grpo={
+            "model": make_settings().model.path,
+            "mixing": {"epochs": 1},
+            "trainer": {**make_settings().grpo.trainer, "log_completions": True},
+        },
     )
     write_records(settings.run.dir / "rated.jsonl", [Rated(id=s.id, n=1, n_correct=i % 2) for i, s in enumerate(mixed)])
     (tmp_path / "run.yaml").write_text(dump_settings(settings))
     (tmp_path / "two.py").write_text(TWO_RANKS)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
-               str(tmp_path / "two.py"), str(tmp_path / "run.yaml")]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node=2",
+        "--standalone",
+        str(tmp_path / "two.py"),
+        str(tmp_path / "run.yaml"),
+    ]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, cwd=Path(__file__).parents[1],
+        command,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=Path(__file__).parents[1],
         env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
     )
     assert done.returncode == 0, done.stderr[-3000:]

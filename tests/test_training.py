@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from morerl.corpora.jsonl import read_records, write_records
 from morerl.errors import ConfigError, DataError
 from morerl.inference import run_predict, run_rate, score_files
+from morerl.jsonl import read_records, write_records
 from morerl.runs import read_json, sha256
 from morerl.schema import Prediction, Rated
 from morerl.teacher.build import run_teach
@@ -60,8 +60,8 @@ def test_sft_keeps_the_best_dev_model_and_never_opens_the_test_split(make_settin
 def test_only_the_completion_is_learnt(make_settings, world):
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-    from morerl.corpora.jsonl import read_samples
     from morerl.guidelines import load_spec
+    from morerl.jsonl import read_samples
     from morerl.models.load import load_processing
     from morerl.training.rows import make_dataset
 
@@ -69,7 +69,10 @@ def test_only_the_completion_is_learnt(make_settings, world):
     processing = load_processing(settings.model.path)
     samples = read_samples(world / "data" / "train.jsonl")[:3]
     rows = make_dataset(
-        samples, load_spec("more"), settings, processing,
+        samples,
+        load_spec("more"),
+        settings,
+        processing,
         lambda sample: {"completion": [{"role": "assistant", "content": "<think>x</think>"}]},
     )
     batch = DataCollatorForVisionLanguageModeling(processing.reader)([rows[i] for i in range(3)])
@@ -99,8 +102,11 @@ def test_an_interrupted_grpo_goes_on_in_a_later_epoch_as_if_nothing_had_been(mak
     for name in ("plain", "broken"):
         settings = make_settings(
             run={"dir": str(tmp_path / name)},
-            grpo={"model": make_settings().model.path, "dev": {"every_steps": 13, "limit": 2},
-                  "trainer": {**make_settings().grpo.trainer, **options}},
+            grpo={
+                "model": make_settings().model.path,
+                "dev": {"every_steps": 13, "limit": 2},
+                "trainer": {**make_settings().grpo.trainer, **options},
+            },
         )
         rated(settings)
         if name == "broken":
@@ -114,7 +120,7 @@ def test_an_interrupted_grpo_goes_on_in_a_later_epoch_as_if_nothing_had_been(mak
 
 
 def test_grpo_trains_on_text_and_picture_rows_mixed(make_settings, rated, world, text_pair, tmp_path):
-    from morerl.corpora.jsonl import read_samples
+    from morerl.jsonl import read_samples
 
     pictures = read_samples(world / "data" / "train.jsonl")[:8]
     texts = [text_pair(number) for number in range(6)]
@@ -148,7 +154,7 @@ def test_predictions_are_scored_and_a_missing_one_is_an_error(make_settings, wor
     assert metrics.n == len(rows) and metrics.primary == {"name": "micro_f1", "value": 0.0}
     assert sum(metrics.problems.values()) >= len(rows)
     write_records(out, rows[1:])
-    with pytest.raises(DataError, match="1 samples of .* have no prediction"):
+    with pytest.raises(DataError, match=r"1 samples of .* have no prediction"):
         score_files(gold, out, "more")
 
 
@@ -157,7 +163,10 @@ def test_predictions_are_scored_and_a_missing_one_is_an_error(make_settings, wor
     [
         ({"shuffle_dataset": True}, "the order is grpo.mixing's"),
         ({"learning_rat": 1}, "did you mean 'learning_rate'"),
-        ({"save_steps": 3, "gradient_accumulation_steps": 1, "steps_per_generation": 2}, "inside a generation window"),
+        (
+            {"save_steps": 3, "gradient_accumulation_steps": 1, "steps_per_generation": 2},
+            "inside a generation window",
+        ),
         ({"num_generations": 3}, "trainer:"),
     ],
 )

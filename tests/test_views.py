@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from morerl.config import ImageSettings
 from morerl.images import MAX_RATIO, crop, fitted_size, views
 from morerl.prompts.render import picture_count
 from morerl.schema import Mention, Region, Sample
+from morerl.settings import ImageSettings
 
 RED, BLUE = (250, 5, 5), (5, 5, 250)
 FACTOR = 16

@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.progress import Progress
 
 from morerl.config import load_settings
-from morerl.corpora.jsonl import read_records
 from morerl.errors import MorerlError
+from morerl.jsonl import read_records
 from morerl.schema import Reasoning
 from morerl.teacher.build import run_teach
 

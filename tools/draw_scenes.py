@@ -1,7 +1,7 @@
 """Draws the embedded picture world in MORE's own release format.
 
-    python tools/draw_scenes.py --out data/scenes-raw --train 700 --dev 60 --test 150
-    python tools/prepare_corpus.py more data/scenes-raw --out data/scenes
+python tools/draw_scenes.py --out data/scenes-raw --train 700 --dev 60 --test 150
+python tools/prepare_corpus.py more data/scenes-raw --out data/scenes
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from morerl.config import DemoSettings
 from morerl.scenes.release import write_release
+from morerl.settings import DemoSettings
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from collections import Counter
 from pathlib import Path
 
 from morerl.corpora import more, sem2010
-from morerl.corpora.jsonl import write_records
 from morerl.errors import MorerlError
+from morerl.jsonl import write_records
 from morerl.schema import Reject, Sample
 
 CORPORA = {"more": more.read, "sem2010": sem2010.read}

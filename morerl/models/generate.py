@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from morerl.config import GenerateSettings, ImageSettings, PromptSettings
 from morerl.errors import DataError, ImageError
 from morerl.images import views
 from morerl.models.load import Processing
 from morerl.prompts.render import Messages, render
 from morerl.schema import Sample, TaskSpec
+from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
 
 if TYPE_CHECKING:
     import torch
@@ -76,17 +76,21 @@ def encode(
     image_root: Path | None,
 ) -> torch.Tensor:
     """The model's inputs for a batch, left-padded. Raises DataError for a picture that cannot be used."""
-    chats = [chat(sample, render(sample, spec, prompt, images), load_views(sample, processing, images, image_root))
-             for sample in samples]
+    chats = [
+        chat(sample, render(sample, spec, prompt, images), load_views(sample, processing, images, image_root))
+        for sample in samples
+    ]
     return processing.reader.apply_chat_template(
-        chats, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+        chats,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
         **({"processor_kwargs": {"padding": True}} if processing.takes_pictures else {"padding": True}),
     )
 
 
-def load_views(
-    sample: Sample, processing: Processing, images: ImageSettings, image_root: Path | None
-) -> list[Image]:
+def load_views(sample: Sample, processing: Processing, images: ImageSettings, image_root: Path | None) -> list[Image]:
     """The fitted pictures of a sample. Raises DataError naming the sample and the reason."""
     if sample.image is None:
         return []
@@ -104,20 +108,30 @@ def chat(sample: Sample, messages: Messages, pictures: Sequence[Image]) -> Messa
     """The messages with the pictures put into their placeholders."""
     waiting = iter(pictures)
     return [
-        {**message, "content": [{"type": "image", "image": next(waiting)} if block["type"] == "image" else block
-                                for block in message["content"]]}
+        {
+            **message,
+            "content": [
+                {"type": "image", "image": next(waiting)} if block["type"] == "image" else block
+                for block in message["content"]
+            ],
+        }
         for message in messages
     ]
 
 
-def _decode(model: PreTrainedModel, processing: Processing, inputs: torch.Tensor, settings: GenerateSettings) -> list[str]:
+def _decode(
+    model: PreTrainedModel, processing: Processing, inputs: torch.Tensor, settings: GenerateSettings
+) -> list[str]:
     sampling = (
         {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
         if settings.temperature > 0
         else {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     )
     output = model.generate(
-        **inputs, **sampling, max_new_tokens=settings.max_new_tokens, num_return_sequences=settings.n,
+        **inputs,
+        **sampling,
+        max_new_tokens=settings.max_new_tokens,
+        num_return_sequences=settings.n,
         pad_token_id=processing.tokenizer.pad_token_id,
     )
     return processing.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)

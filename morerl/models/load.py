@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morerl.config import ModelSettings
 from morerl.errors import ConfigError
+from morerl.settings import ModelSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -61,7 +61,10 @@ def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
     loader = AutoModelForImageTextToText if _takes_pictures(path) else AutoModelForCausalLM
     try:
         return loader.from_pretrained(
-            path, dtype=getattr(torch, settings.dtype), attn_implementation=settings.attention, use_safetensors=True
+            path,
+            dtype=getattr(torch, settings.dtype),
+            attn_implementation=settings.attention,
+            use_safetensors=True,
         )
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ConfigError(_load_help(path, error)) from error

@@ -14,9 +14,9 @@ from jinja2 import StrictUndefined, TemplateNotFound
 from jinja2.loaders import FileSystemLoader
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from morerl.config import ImageSettings, PromptSettings
 from morerl.errors import ConfigError
 from morerl.schema import Mention, Sample, TaskSpec
+from morerl.settings import ImageSettings, PromptSettings
 
 TEMPLATES = Path(__file__).parent / "templates"
 STEPS = {"stepwise": 6, "stepwise_brief": 6}
@@ -32,7 +32,12 @@ def render(sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: Image
     """
     count = picture_count(sample, images)
     content = [{"type": "image"} for _ in range(count)]
-    return [{"role": "user", "content": [*content, {"type": "text", "text": fill(prompt.template, sample, spec, images)}]}]
+    return [
+        {
+            "role": "user",
+            "content": [*content, {"type": "text", "text": fill(prompt.template, sample, spec, images)}],
+        }
+    ]
 
 
 def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, **extra: object) -> str:
@@ -53,7 +58,10 @@ def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, *
 @cache
 def _template(name: str) -> Any:
     environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=False,
     )
     try:
         return environment.get_template(f"{name}.jinja")

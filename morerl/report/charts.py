@@ -51,9 +51,7 @@ class Chart:
     y_ticks: tuple[Tick, ...]
 
 
-def line_chart(
-    title: str, series: dict[str, list[Point]], *, unit: str = "", x_label: str = "step"
-) -> Chart | None:
+def line_chart(title: str, series: dict[str, list[Point]], *, unit: str = "", x_label: str = "step") -> Chart | None:
     """A chart of the series that have points, finite ones; None if none has any."""
     kept = {name: sorted(points) for name, points in series.items() if points}
     if not kept:
@@ -125,9 +123,7 @@ def _scale(low: float, high: float, start: float, stop: float) -> Callable[[floa
     return lambda value: round(start + (value - low) / (high - low) * (stop - start), 1)
 
 
-def _line(
-    name: str, points: list[Point], across: Callable[[float], float], up: Callable[[float], float]
-) -> Line:
+def _line(name: str, points: list[Point], across: Callable[[float], float], up: Callable[[float], float]) -> Line:
     drawn = [(across(x), up(y)) for x, y in thin(points)]
     return Line(
         name=name,

@@ -79,9 +79,7 @@ def results(metrics: dict[str, Metrics]) -> Results | None:
 
 def group_rows(metrics: dict[str, Metrics]) -> list[GroupRow]:
     """The official figure by group of samples; [] where the protocol has no groups."""
-    names = dict.fromkeys(
-        name.removesuffix("/n") for m in metrics.values() for name in m.figures if "/" in name
-    )
+    names = dict.fromkeys(name.removesuffix("/n") for m in metrics.values() for name in m.figures if "/" in name)
     return [
         GroupRow(
             name=name,

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
-from morerl.config import Settings, dump_settings, load_settings
-from morerl.corpora.jsonl import read_records, read_samples
+from morerl.config import dump_settings, load_settings
 from morerl.errors import DataError, MorerlError
+from morerl.jsonl import read_records, read_samples
 from morerl.schema import Metrics, Prediction, Rated, Sample
+from morerl.settings import Settings
 
 T = TypeVar("T")
 LogLine = dict[str, Any]
@@ -124,8 +125,7 @@ def _read_figures(notes: Notes, run_dir: Path) -> dict[str, Any]:
     if not beside or (run_dir / "metrics.json").exists():
         return _read(notes, run_dir, "metrics.json", _read_object, {})
     found = {
-        name: _read(notes, run_dir / "predictions", f"{name}.test.metrics.json", _read_object, {})
-        for name in beside
+        name: _read(notes, run_dir / "predictions", f"{name}.test.metrics.json", _read_object, {}) for name in beside
     }
     stages = {name: value for name, value in found.items() if name not in CONTROLS}
     primaries = {name: value.get("primary") or {} for name, value in found.items() if name in CONTROLS}
@@ -138,9 +138,7 @@ def _test_files(run_dir: Path, suffix: str) -> list[str]:
 
 def _metrics(notes: Notes, figures: dict[str, Any]) -> dict[str, Metrics]:
     found = {}
-    for stage in by_stage(
-        [name for name, value in figures.items() if isinstance(value, dict) and "primary" in value]
-    ):
+    for stage in by_stage([name for name, value in figures.items() if isinstance(value, dict) and "primary" in value]):
         try:
             found[stage] = Metrics.model_validate(figures[stage])
         except ValueError as error:

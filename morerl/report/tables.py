@@ -91,9 +91,6 @@ def _cells(gold: str, row: dict[str, int], columns: tuple[str, ...]) -> tuple[Ce
 
 def _mistakes(counts: dict[str, dict[str, int]]) -> tuple[tuple[str, str, int], ...]:
     wrong = [
-        (gold, name, count)
-        for gold, row in counts.items()
-        for name, count in row.items()
-        if name != gold and count
+        (gold, name, count) for gold, row in counts.items() for name, count in row.items() if name != gold and count
     ]
     return tuple(sorted(wrong, key=lambda item: -item[2])[:COMMON_MISTAKES])

@@ -18,7 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from morerl.corpora.jsonl import write_text
+from morerl.jsonl import write_text
 from morerl.report import charts, figures, tables
 from morerl.report.browser import browser
 from morerl.report.curves import stage_charts

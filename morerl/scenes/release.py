@@ -1,9 +1,9 @@
 """Writes scenes to disk in MORE's own release format, and beside it the world's own record.
 
-    <dir>/txt/{train,valid,test}.txt     one Python dict literal a line
-    <dir>/img_org/{train,valid,test}/    the pictures
-    <dir>/rel2id.json                    the 21 labels
-    <dir>/scenes.jsonl                   one Scene a line: what the demo's teacher knows
+<dir>/txt/{train,valid,test}.txt     one Python dict literal a line
+<dir>/img_org/{train,valid,test}/    the pictures
+<dir>/rel2id.json                    the 21 labels
+<dir>/scenes.jsonl                   one Scene a line: what the demo's teacher knows
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from morerl.corpora.jsonl import write_json, write_records, write_text
 from morerl.corpora.more import FILES
 from morerl.guidelines import load_spec
+from morerl.jsonl import write_json, write_records, write_text
 from morerl.scenes.draw import draw
 from morerl.scenes.world import Scene, make_scene, relation
 from morerl.schema import Box

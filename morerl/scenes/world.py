@@ -17,9 +17,9 @@ from pydantic import Field
 from morerl.schema import Box, Frozen
 
 COLOURS = ("red", "blue", "green", "yellow", "purple", "pink")
-TEAMS = "Lions Bears Hawks Wolves Tigers Sharks Ravens Foxes".split()
-PEOPLE = "Hale Moreno Okafor Lindqvist Tanaka Duarte Novak Petrov Amari Keller".split()
-CITIES = "Norwick Alderby Castova Marlow Tresk Brenholm Vasto Quillan".split()
+TEAMS = ["Lions", "Bears", "Hawks", "Wolves", "Tigers", "Sharks", "Ravens", "Foxes"]
+PEOPLE = ["Hale", "Moreno", "Okafor", "Lindqvist", "Tanaka", "Duarte", "Novak", "Petrov", "Amari", "Keller"]
+CITIES = ["Norwick", "Alderby", "Castova", "Marlow", "Tresk", "Brenholm", "Vasto", "Quillan"]
 EVENTS = ("Alder Cup", "Harbor Games", "Winter Derby", "Unity March")
 PRIZES = ("Orion Prize", "Laurel Medal", "Golden Quill", "Meridian Award")
 
@@ -207,4 +207,10 @@ def _pair_rule(scene: Scene, figure: Figure, mine: Actor, target: Actor) -> str:
     return "/per/per/opponent" if scene.clash else "/per/per/partner"
 
 
-RULES = {"match": _match_rule, "joint": _joint_rule, "award": _award_rule, "mayor": _mayor_rule, "pair": _pair_rule}
+RULES = {
+    "match": _match_rule,
+    "joint": _joint_rule,
+    "award": _award_rule,
+    "mayor": _mayor_rule,
+    "pair": _pair_rule,
+}

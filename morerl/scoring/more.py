@@ -29,9 +29,7 @@ def figures(table: Counts, spec: TaskSpec) -> dict[str, Rates]:
     related = right.sum(-1) - right[..., none]
     return {
         "accuracy": rate(right.sum(-1), total),
-        **precision_recall_f1(
-            related, given=total - given[..., none], gold=total - gold[..., none], prefix="micro_"
-        ),
+        **precision_recall_f1(related, given=total - given[..., none], gold=total - gold[..., none], prefix="micro_"),
         **_macro(right, given=given[..., :-1], gold=gold, none=none),
     }
 
@@ -47,8 +45,7 @@ def per_label(table: Counts, spec: TaskSpec) -> dict[str, dict[str, float]]:
     rates = precision_recall_f1(right, given=given, gold=gold, prefix="")
     columns = rates | {"gold": gold, "predicted": given}
     return {
-        answer: {name: float(values[i]) for name, values in columns.items()}
-        for i, answer in enumerate(spec.answers)
+        answer: {name: float(values[i]) for name, values in columns.items()} for i, answer in enumerate(spec.answers)
     }
 
 

@@ -47,8 +47,7 @@ def per_label(table: Counts, spec: TaskSpec) -> dict[str, dict[str, float]]:
     rates = precision_recall_f1(right, given=given, gold=gold, prefix="")
     columns = rates | {"gold": gold, "predicted": given, "flipped": flipped}
     return {
-        label.name: {name: float(values[i]) for name, values in columns.items()}
-        for i, label in enumerate(spec.labels)
+        label.name: {name: float(values[i]) for name, values in columns.items()} for i, label in enumerate(spec.labels)
     }
 
 

@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from morerl.config import Settings
-from morerl.corpora.jsonl import read_samples, write_records
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
+from morerl.jsonl import read_samples, write_records
 from morerl.prompts.render import Messages, fill, render
 from morerl.runs import begin, finish
 from morerl.schema import Reasoning, Sample, TaskSpec
+from morerl.settings import Settings
 from morerl.teacher.gates import judge
 from morerl.teacher.mimic import plan
 from morerl.teacher.reply import Reply, Teacher
@@ -35,9 +35,7 @@ def choose(samples: Sequence[Sample], share: float, *, seed: int) -> list[Sample
     chosen = {
         sample.id
         for label, members in by_label.items()
-        for sample in random.Random(f"{seed}/{label}").sample(
-            members, max(1, math.floor(share * len(members) + 0.5))
-        )
+        for sample in random.Random(f"{seed}/{label}").sample(members, max(1, math.floor(share * len(members) + 0.5)))
     }
     return [sample for sample in samples if sample.id in chosen]
 
@@ -55,7 +53,12 @@ def run_teach(settings: Settings, *, listener: Callable[[int, int], object] = la
     chosen = choose(train, settings.teach.share, seed=settings.run.seed)
     done = iter(range(1, len(chosen) + 1))
     counts = build(
-        chosen, teacher(settings, spec), spec, settings, out, on_sample=lambda: listener(next(done), len(chosen))
+        chosen,
+        teacher(settings, spec),
+        spec,
+        settings,
+        out,
+        on_sample=lambda: listener(next(done), len(chosen)),
     )
     finish(settings, "teach", {"asked": len(chosen), **dict(counts)})
     return out
@@ -72,8 +75,17 @@ def teacher(settings: Settings, spec: TaskSpec) -> Teacher:
 
 
 def mimic(spec: TaskSpec) -> Teacher:
-    """The teacher that is none: a plan from the gold."""
-    return lambda sample, messages: Reply(text=plan(sample, spec), model="mimic")
+    """The teacher that is none: a plan from the gold. Raises ConfigError for a sample with a region."""
+
+    def answer(sample: Sample, messages: Messages) -> Reply:
+        if sample.regions:
+            raise ConfigError(
+                f"teach.teacher = mimic plans over text pairs, and {sample.id} asks about a region of a picture; "
+                "write reasoning.jsonl with a teacher that sees it"
+            )
+        return Reply(text=plan(sample, spec), model="mimic")
+
+    return answer
 
 
 def build(
@@ -120,4 +132,3 @@ def teacher_messages(sample: Sample, spec: TaskSpec, settings: Settings) -> Mess
     messages = render(sample, spec, teacher_prompt, settings.images)
     gold = fill("gold_block", sample, spec, settings.images, gold=sample.gold)
     return [{**messages[0], "content": [*messages[0]["content"], {"type": "text", "text": gold}]}]
-

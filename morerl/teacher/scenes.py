@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from morerl.corpora.jsonl import read_records
+from morerl.errors import DataError
+from morerl.jsonl import read_records
 from morerl.prompts.render import Messages, render_completion
 from morerl.scenes.world import TYPES, Actor, Figure, Scene, relation
 from morerl.schema import Sample, TaskSpec
@@ -39,7 +40,9 @@ class SceneTeacher:
 
     def _look(self, sample: Sample) -> tuple[Scene, Figure, Actor]:
         """The figure and actor a sample asks about: the figure drawn where the box is, the actor so named."""
-        scene = self._scenes[Path(sample.image or "").stem]
+        scene = self._scenes.get(Path(sample.image or "").stem)
+        if scene is None:
+            raise DataError(f"{sample.id}: scenes.jsonl knows no picture {sample.image!r}; draw and prepare anew")
         name = sample.argument(sample.tail).text  # type: ignore[union-attr]
         box = sample.argument(sample.head).box  # type: ignore[union-attr]
         distances = [sum(abs(a - b) for a, b in zip(box, drawn, strict=True)) for drawn in scene.boxes]

@@ -7,8 +7,8 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from morerl.config import DevSettings, Settings
 from morerl.errors import ConfigError
+from morerl.settings import DevSettings, Settings
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig
@@ -30,7 +30,12 @@ OURS = {
 
 
 def trainer_arguments(
-    kind: type[Arguments], options: dict[str, Any], folder: Path, settings: Settings, dev: DevSettings, **ours: Any
+    kind: type[Arguments],
+    options: dict[str, Any],
+    folder: Path,
+    settings: Settings,
+    dev: DevSettings,
+    **ours: Any,
 ) -> Arguments:
     """An SFTConfig or GRPOConfig: morerl's defaults, then the user's options, then what must be so.
 

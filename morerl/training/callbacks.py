@@ -10,15 +10,15 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from morerl.config import DevSettings, Settings
-from morerl.corpora.jsonl import write_json, write_text
+from morerl.jsonl import write_json, write_text
 from morerl.models.generate import generate
 from morerl.models.load import Processing
 from morerl.prompts.parse import parse
 from morerl.runs import read_json
 from morerl.schema import Sample, TaskSpec
 from morerl.scoring import score
-from morerl.training.checkpoint import commit, prepare, recover
+from morerl.settings import DevSettings, Settings
+from morerl.training.checkpoint import commit, prepare
 
 
 class DevScore(TrainerCallback):
@@ -28,13 +28,23 @@ class DevScore(TrainerCallback):
     """
 
     def __init__(
-        self, samples: Sequence[Sample], spec: TaskSpec, settings: Settings, dev: DevSettings,
-        processing: Processing, folder: Path,
+        self,
+        samples: Sequence[Sample],
+        spec: TaskSpec,
+        settings: Settings,
+        dev: DevSettings,
+        processing: Processing,
+        folder: Path,
     ) -> None:
         self.samples = samples[: dev.limit]
-        self.spec, self.settings, self.dev, self.processing, self.folder = spec, settings, dev, processing, folder
+        self.spec, self.settings, self.dev, self.processing, self.folder = (
+            spec,
+            settings,
+            dev,
+            processing,
+            folder,
+        )
         self.trainer: Any = None  # set once the trainer exists
-        recover(folder / "model")
         best = read_json(folder / "model" / "dev.json")
         self.best: float = best["value"] if best else -math.inf
 
@@ -44,9 +54,7 @@ class DevScore(TrainerCallback):
         if state.global_step == 0:
             self._score(state)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step % self.dev.every_steps == 0 or state.global_step == state.max_steps:
             self._score(state)
 
@@ -67,8 +75,13 @@ class DevScore(TrainerCallback):
         accelerator = self.trainer.accelerator
         mine = self.samples[accelerator.process_index :: accelerator.num_processes]
         texts = generate(
-            accelerator.unwrap_model(self.trainer.model_wrapped), self.processing, mine, self.spec,
-            prompt=self.settings.prompt, images=self.settings.images, image_root=self.settings.data.image_root,
+            accelerator.unwrap_model(self.trainer.model_wrapped),
+            self.processing,
+            mine,
+            self.spec,
+            prompt=self.settings.prompt,
+            images=self.settings.images,
+            image_root=self.settings.data.image_root,
             settings=self.settings.generate.model_copy(update={"temperature": 0.0, "n": 1}),
         )
         answers = dict(gather_object([(s.id, parse(t[0], self.spec).answer) for s, t in zip(mine, texts, strict=True)]))
@@ -102,9 +115,7 @@ class LogFile(TrainerCallback):
         if state.is_world_process_zero:
             write_text(self.path, (json.dumps(entry) + "\n" for entry in state.log_history))
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.is_world_process_zero and state.log_history:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(state.log_history[-1]) + "\n")
@@ -119,14 +130,16 @@ class ProgressBar(TrainerCallback):
         self.listener = listener
         self.figures: dict[str, float] = {}
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._tell(state)
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
-        logs: dict[str, Any] | None = None, **kwargs: Any,
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         self.figures |= {short: float(logs[name]) for name, short in self.SHOWN.items() if name in (logs or {})}
         self._tell(state)

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from morerl.config import Settings
-from morerl.corpora.jsonl import read_records, write_records
 from morerl.errors import ConfigError, DataError
+from morerl.jsonl import read_records, write_records
 from morerl.mixing import schedule, windows
 from morerl.prompts.render import STEPS
 from morerl.rewards import Terms, check_rewards, reward
 from morerl.runs import begin
 from morerl.schema import Rated, Sample, TaskSpec
+from morerl.settings import Settings
 from morerl.training.arguments import trainer_arguments
 from morerl.training.rows import fitting, make_dataset
-from morerl.training.stage import Inputs, Listener, load_for_training, read_inputs, start_model, train_to_end
+from morerl.training.stage import Listener, load_for_training, read_inputs, start_model, train_to_end
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,14 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
     inputs = read_inputs(settings)
     folder = settings.run.dir / "grpo"
     arguments = trainer_arguments(
-        GRPOConfig, settings.grpo.trainer, folder, settings, settings.grpo.dev,
-        num_train_epochs=1, log_multimodal=False, top_k=0,
+        GRPOConfig,
+        settings.grpo.trainer,
+        folder,
+        settings,
+        settings.grpo.dev,
+        num_train_epochs=1,
+        log_multimodal=False,
+        top_k=0,
     )
     check_cadence(arguments)
     model, processing, peft = load_for_training(start, settings)
@@ -57,7 +63,11 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
     rewards, weights = reward_functions(settings, inputs.spec)
     arguments.reward_weights = weights
     trainer = ScheduledGRPOTrainer(
-        model=model, args=arguments, reward_funcs=rewards, processing_class=processing.reader, windows=order,
+        model=model,
+        args=arguments,
+        reward_funcs=rewards,
+        processing_class=processing.reader,
+        windows=order,
         train_dataset=make_dataset(
             samples, inputs.spec, settings, processing, lambda sample: {"sample": sample.model_dump_json()}
         ),
@@ -81,9 +91,7 @@ def plan_windows(
 
 def reward_functions(settings: Settings, spec: TaskSpec) -> tuple[list[Callable[..., list[float]]], list[float]]:
     """TRL reward callables, named as in the settings, and their weights."""
-    terms = Terms(
-        steps=STEPS.get(settings.prompt.template, 0), length_threshold=settings.grpo.length_threshold
-    )
+    terms = Terms(steps=STEPS.get(settings.prompt.template, 0), length_threshold=settings.grpo.length_threshold)
     return [_reward_function(name, spec, terms) for name in settings.grpo.rewards], [*settings.grpo.rewards.values()]
 
 

@@ -8,13 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from morerl.config import Settings
-from morerl.corpora.jsonl import write_text
 from morerl.errors import DataError
+from morerl.jsonl import write_text
 from morerl.models.generate import load_views
 from morerl.models.load import Processing
 from morerl.prompts.render import Messages, picture_count, render
 from morerl.schema import Sample, TaskSpec
+from morerl.settings import Settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -89,7 +89,11 @@ def fitting(
         write_text(path, (json.dumps({"id": id_, "tokens": n}) + "\n" for id_, n in left_out))
         log.warning(
             "%d of %d prompts are longer than data.max_prompt_tokens = %d (longest %d) and are left out; see %s",
-            len(left_out), len(samples), cap, max(lengths), path,
+            len(left_out),
+            len(samples),
+            cap,
+            max(lengths),
+            path,
         )
     return kept
 

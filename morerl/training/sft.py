@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from morerl.config import Settings
-from morerl.corpora.jsonl import read_records
 from morerl.errors import DataError
+from morerl.jsonl import read_records
 from morerl.models.load import load_processing
 from morerl.models.tiny import build_tiny
 from morerl.prompts.render import render, render_completion
 from morerl.runs import begin
 from morerl.schema import Reasoning, Sample
+from morerl.settings import Settings
 from morerl.training.arguments import trainer_arguments
 from morerl.training.rows import fitting, make_dataset
 from morerl.training.stage import Inputs, Listener, load_for_training, read_inputs, train_to_end
@@ -42,12 +42,13 @@ def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str,
     arguments = trainer_arguments(SFTConfig, settings.sft.trainer, folder, settings, settings.sft.dev, max_length=None)
     model, processing, peft = load_for_training(start, settings)
     dataset = make_dataset(
-        samples, inputs.spec, settings, processing,
+        samples,
+        inputs.spec,
+        settings,
+        processing,
         lambda sample: {"completion": [{"role": "assistant", "content": completions[sample.id]}]},
     )
-    trainer = SFTTrainer(
-        model=model, args=arguments, train_dataset=dataset, processing_class=processing.reader, **peft
-    )
+    trainer = SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=processing.reader, **peft)
     return train_to_end(trainer, inputs, settings, "sft", settings.sft.dev, processing, listener)
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from morerl.config import DevSettings, Settings
-from morerl.corpora.jsonl import read_samples
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
+from morerl.jsonl import read_samples
 from morerl.models.load import Processing, freeze_vision, load_model, load_processing, lora_config
-from morerl.runs import finish
+from morerl.runs import finish, read_json
 from morerl.schema import Sample, TaskSpec
+from morerl.settings import DevSettings, Settings
 from morerl.training.callbacks import DevScore, LogFile, ProgressBar
-from morerl.training.checkpoint import last_good
+from morerl.training.checkpoint import last_good, recover
 
 Listener = Callable[[int, int, dict[str, float]], object]
 
@@ -51,16 +51,22 @@ def load_for_training(path: Path | str, settings: Settings) -> tuple[Any, Proces
 
 
 def train_to_end(
-    trainer: Any, inputs: Inputs, settings: Settings, stage: str, dev: DevSettings,
-    processing: Processing, listener: Listener,
+    trainer: Any,
+    inputs: Inputs,
+    settings: Settings,
+    stage: str,
+    dev: DevSettings,
+    processing: Processing,
+    listener: Listener,
 ) -> dict[str, Any]:
     """Trains, going on from the last good checkpoint, and marks the stage as done.
 
     Returns {"steps", "dev": {"step", "value"}, "seconds"}.
     """
-    from morerl.runs import read_json
-
     folder = settings.run.dir / stage
+    if trainer.is_world_process_zero():
+        recover(folder / "model")
+    trainer.accelerator.wait_for_everyone()
     keeper = DevScore(inputs.dev, inputs.spec, settings, dev, processing, folder)
     keeper.trainer = trainer
     for callback in (keeper, LogFile(folder), ProgressBar(listener)):

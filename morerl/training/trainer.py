@@ -49,6 +49,7 @@ class ScheduledGRPOTrainer(GRPOTrainer):
         # equal rewards may differ from their mean in the last bit, which the std floor of 1e-4 magnifies
         spread = everyone.view(-1, self.num_generations).abs().amax(dim=1) > 1e-2
         mine = slice(
-            self.accelerator.process_index * len(advantages), (self.accelerator.process_index + 1) * len(advantages)
+            self.accelerator.process_index * len(advantages),
+            (self.accelerator.process_index + 1) * len(advantages),
         )
         return spread.repeat_interleave(self.num_generations)[mine]

@@ -1,0 +1,180 @@
+"""The settings of a run, section by section: frozen, unknown keys refused, each with its meaning.
+
+What belongs to transformers, TRL or PEFT (`trainer:`, `lora:`) passes through untouched and is
+checked by those libraries. Left out on purpose: environment variables and defaults that depend on
+the machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunSettings(Section):
+    """Where the run lives, and its seed."""
+
+    dir: Path = Field(description="folder of everything the run writes")
+    seed: int = Field(default=0, ge=0, description="seed of every random choice of the run")
+
+
+class DataSettings(Section):
+    """Where the samples are."""
+
+    dir: Path = Field(description="folder with train.jsonl, dev.jsonl, test.jsonl (see tools/prepare_corpus.py)")
+    image_root: Path | None = Field(default=None, description="folder that image paths are relative to")
+    guidelines: str = Field(description="a name in morerl/guidelines, or the path of a YAML file")
+    max_prompt_tokens: int = Field(
+        default=2048,
+        ge=1,
+        description="longer prompts (image tokens counted) are left out of training, and named",
+    )
+    limit: int | None = Field(default=None, ge=1, description="use only the first N samples of every split")
+
+
+class ImageSettings(Section):
+    """Which pictures the model is shown, and how large; MORE-R1 shows the picture, then the object's crop."""
+
+    views: tuple[Literal["full", "crop"], ...] = Field(default=("full", "crop"), min_length=1)
+    full_pixels: int = Field(default=401_408, ge=64, description="at most this many pixels for the whole picture")
+    crop_pixels: int = Field(default=200_704, ge=64, description="at most this many pixels for a crop")
+    min_side: int = Field(default=56, ge=1, description="a shorter side is scaled up to this, in pixels")
+
+
+class PromptSettings(Section):
+    """How a sample becomes text."""
+
+    template: str = Field(default="stepwise", description="a name in morerl/prompts/templates")
+
+
+class TinySettings(Section):
+    """Shape of the embedded model: a Qwen2.5-VL of random weights with its own tokenizer."""
+
+    vocab_size: int = Field(default=2048, ge=512, description="byte-level BPE trained on the train split")
+    hidden_size: int = Field(default=128, ge=16)
+    layers: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1)
+    intermediate_size: int = Field(default=384, ge=16)
+    vision_hidden_size: int = Field(default=64, ge=16)
+    vision_layers: int = Field(default=2, ge=1)
+    patch_size: int = Field(default=8, ge=2, description="pixels; one image token covers 2x2 patches")
+
+
+class ModelSettings(Section):
+    """The model to start from."""
+
+    path: str | None = Field(default=None, description="folder or hub id; null: build `tiny`")
+    tiny: TinySettings = TinySettings()
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    lora: dict[str, Any] | None = Field(default=None, description="peft.LoraConfig; null: all weights")
+    freeze_vision: bool = Field(default=True, description="keep the vision tower as it is, as MORE-R1 does")
+
+
+class GenerateSettings(Section):
+    """How completions are drawn outside training (rating, dev and test are greedy unless temperature > 0)."""
+
+    max_new_tokens: int = Field(default=1024, ge=1)
+    batch_size: int = Field(default=64, ge=1, description="samples decoded together")
+    temperature: float = Field(default=0.0, ge=0.0, description="0: greedy")
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    n: int = Field(default=1, ge=1, description="completions a sample")
+
+
+class TeachSettings(Section):
+    """Who writes the reasoning, and for how many samples."""
+
+    teacher: Literal["scenes", "mimic"] = Field(
+        default="mimic", description="scenes: the drawn world's own; mimic: a plan from the gold, no teacher"
+    )
+    share: float = Field(default=0.25, gt=0.0, le=1.0, description="of the train samples of each label")
+
+
+class DevSettings(Section):
+    """The greedy dev score that chooses the checkpoint."""
+
+    every_steps: int = Field(default=50, ge=1, description="optimizer steps between two dev scores")
+    limit: int | None = Field(default=None, ge=1, description="dev samples used; null: all")
+
+
+class SftSettings(Section):
+    """Supervised stage: learn the completions of reasoning.jsonl."""
+
+    reasoning: Path | None = Field(default=None, description="default: <run.dir>/reasoning.jsonl")
+    labels_only: bool = Field(default=False, description="learn the bare answer, no reasoning (an ablation)")
+    dev: DevSettings = DevSettings()
+    trainer: dict[str, Any] = Field(default={}, description="trl.SFTConfig, untouched")
+
+
+class RateSettings(Section):
+    """Difficulty of the samples SFT did not use, by the model SFT made."""
+
+    model: Path | None = Field(default=None, description="default: <run.dir>/sft/model")
+    limit: int | None = Field(default=None, ge=1, description="rate a seeded draw of N; null: all")
+
+
+class MixingSettings(Section):
+    """MORE-R1's schedule: epoch t takes every hard sample and easy:hard = alpha^(t-1) : 1."""
+
+    alpha: float = Field(default=0.5, ge=0.0, description="1: fixed 1:1; 0: hard samples only after epoch 1")
+    epochs: int = Field(default=4, ge=1)
+    hard_below: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="hard: pass rate below this (1: not always right)"
+    )
+
+
+class GrpoSettings(Section):
+    """Reinforcement stage: group-relative policy optimisation with verifiable rewards."""
+
+    model: str | None = Field(default=None, description="default: <run.dir>/sft/model")
+    rated: Path | None = Field(default=None, description="default: <run.dir>/rated.jsonl")
+    rewards: dict[str, float] = Field(
+        default={"format": 0.5, "length": 0.25, "answer": 2.0},
+        min_length=1,
+        description="name in morerl.rewards -> weight",
+    )
+    length_threshold: int = Field(default=1024, ge=0, description="characters of reasoning that earn `length`")
+    mixing: MixingSettings = MixingSettings()
+    dev: DevSettings = DevSettings()
+    trainer: dict[str, Any] = Field(default={}, description="trl.GRPOConfig, untouched")
+
+
+class PredictSettings(Section):
+    """Completions for one split."""
+
+    model: str | None = Field(default=None, description="default: grpo's model, else sft's")
+    split: Literal["train", "dev", "test"] = "test"
+    out: Path | None = Field(default=None, description="default: <run.dir>/predictions/<stage>.<split>.jsonl")
+
+
+class DemoSettings(Section):
+    """The drawn world of `morerl demo`: scenes (pictures with a title) a split; each asks about nine pairs."""
+
+    train: int = Field(default=700, ge=1)
+    dev: int = Field(default=60, ge=1)
+    test: int = Field(default=150, ge=1)
+
+
+class Settings(Section):
+    """A run, whole. In paths, ${run.dir} stands for run.dir."""
+
+    run: RunSettings
+    data: DataSettings
+    images: ImageSettings = ImageSettings()
+    prompt: PromptSettings = PromptSettings()
+    model: ModelSettings = ModelSettings()
+    generate: GenerateSettings = GenerateSettings()
+    teach: TeachSettings = TeachSettings()
+    sft: SftSettings = SftSettings()
+    rate: RateSettings = RateSettings()
+    grpo: GrpoSettings = GrpoSettings()
+    predict: PredictSettings = PredictSettings()
+    demo: DemoSettings = DemoSettings()

@@ -1,0 +1,119 @@
+"""What the verbs show in a terminal: progress bars, tables, one clear line for an error."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def say(line: str) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(line, markup=False)
+
+
+def fail(message: str, code: int) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print("[bold red]error[/]", end=" ")
+    console.print(message, markup=False)
+    sys.exit(code)
+
+
+def _is_first_rank() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _progress() -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("[bold]{task.description:<8}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+        console=Console(stderr=True),
+        disable=not _is_first_rank(),
+    )
+
+
+def _figures(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+
+
+@contextlib.contextmanager
+def training_bar(stage: str) -> Iterator[Callable[[int, int, dict[str, float]], object]]:
+    with _progress() as progress:
+        task = progress.add_task(stage, total=None, figures="")
+        yield lambda done, total, figures: progress.update(task, completed=done, total=total, figures=_figures(figures))
+
+
+@contextlib.contextmanager
+def sample_bar(stage: str) -> Iterator[Callable[[int, int], object]]:
+    with training_bar(stage) as listener:
+        yield lambda done, total: listener(done, total, {})
+
+
+@contextlib.contextmanager
+def demo_bars() -> Iterator[Callable[[str, int, int, dict[str, float]], object]]:
+    """One bar a stage, added when the stage first reports."""
+    with _progress() as progress:
+        tasks: dict[str, Any] = {}
+
+        def listen(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total, figures="")
+            progress.update(tasks[stage], completed=done, total=total, figures=_figures(figures))
+
+        yield listen
+
+
+def trained(stage: str, result: dict[str, Any]) -> str:
+    best = result["dev"]
+    return (
+        f"{stage}: {result['steps']} steps in {result['seconds']:.0f} s; "
+        f"kept step {best['step']} with dev {best['value']:.2f}"
+    )
+
+
+def show_metrics(metrics: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{metrics.protocol}, {metrics.n} samples, per cent", show_edge=False)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("95% interval", justify="right")
+    name = str(metrics.primary["name"])
+    rows = {name: metrics.primary["value"], **{k: v for k, v in metrics.figures.items() if k != name}}
+    for figure, value in rows.items():
+        interval = metrics.ci95.get(figure)
+        table.add_row(figure, f"{value:.2f}", f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "")
+    for problem, count in metrics.problems.items():
+        table.add_row(f"problem: {problem}", str(count), "")
+    Console().print(table)
+
+
+def show_before_after(result: dict[str, Any]) -> None:
+    for stage in ("sft", "grpo"):
+        primary, interval = result[stage]["primary"], result[stage]["ci95"]
+        low, high = interval[primary["name"]]
+        say(f"{stage:<5} test {primary['name']} {primary['value']:6.2f}   (95% interval {low:.2f} to {high:.2f})")
+    seconds = sum(result["seconds"].values())
+    say(f"{seconds:.0f} s in all, {result['peak_memory_mb']:.0f} MB at the peak")
+    say(f"look at {result['report']}")
