@@ -3,7 +3,7 @@
 A title tells who wears which colour and what they do; the picture shows coloured figures, flags and
 halls. A colour alone means nothing, and a title alone does not say what the box holds: every
 relation needs both. Easy facts read one colour off the title (`alternate_names`); harder ones take a
-second step (the flag of the team whose home the city is; the other team of a match).
+second step (the other team of a match; the prize, if the colour is its winner's).
 Left out: everything about pixels (draw.py) and files (release.py).
 """
 
@@ -23,7 +23,7 @@ CITIES = ["Norwick", "Alderby", "Castova", "Marlow", "Tresk", "Brenholm", "Vasto
 EVENTS = ("Alder Cup", "Harbor Games", "Winter Derby", "Unity March")
 PRIZES = ("Orion Prize", "Laurel Medal", "Golden Quill", "Meridian Award")
 
-Kind = Literal["match", "joint", "award", "mayor", "pair"]
+Kind = Literal["match", "joint", "award", "pair"]
 Shape = Literal["person", "coach", "flag", "hall", "ball"]
 TYPES: dict[Shape, str] = {"person": "per", "coach": "per", "flag": "org", "hall": "loc", "ball": "misc"}
 
@@ -53,7 +53,6 @@ class Scene(Frozen):
     title: str
     actors: tuple[Actor, ...]
     clash: bool = Field(default=False, description="for `pair`: the two are opponents")
-    home: str | None = Field(default=None, description="for `match`: the team whose home the city is")
     figures: tuple[Figure, ...]
     boxes: tuple[Box, ...] = Field(default=(), description="where the figures were drawn, in their order")
 
@@ -70,35 +69,28 @@ def make_scene(id_: str, split: str, rng: random.Random) -> Scene:
 def _figure(kind: Kind, colours: dict[str, Actor], rng: random.Random) -> Figure:
     """A thing that plays a part in the title (half the time), a look-alike, or a stranger."""
     draw = rng.random()
-    if draw < 0.10:
+    if draw < 0.08:
         return Figure(shape="ball", colour="grey")
     wearer = rng.choice(list(colours))
+    teams = colours[wearer].type == "org"
     if draw < 0.60:
-        return Figure(shape=_fitting_shape(colours[wearer], rng), colour=wearer)
+        return Figure(shape=rng.choice(("person", "person", "coach", "flag") if teams else ("person",)), colour=wearer)
     if draw < 0.72:  # the right colour on the wrong thing
-        wrong: tuple[Shape, ...] = ("hall",) if kind in ("match", "joint") else ("flag", "hall")
-        return Figure(shape=rng.choice(wrong if colours[wearer].type != "loc" else ("flag",)), colour=wearer)
+        return Figure(shape="hall" if teams else rng.choice(("flag", "hall")), colour=wearer)
     stranger = rng.choice([colour for colour in COLOURS if colour not in colours])
     return Figure(shape=rng.choice(("person", "person", "coach", "flag", "hall")), colour=stranger)
 
 
-def _fitting_shape(actor: Actor, rng: random.Random) -> Shape:
-    if actor.type == "org":
-        return rng.choice(("person", "person", "coach", "flag"))
-    return "hall" if actor.type == "loc" else "person"
-
-
 def _match(rng: random.Random) -> tuple[str, tuple[Actor, ...], dict[str, object]]:
     (a, b), (red, blue), city = rng.sample(TEAMS, 2), rng.sample(COLOURS, 2), rng.choice(CITIES)
-    home = rng.choice((a, b))
     verb = rng.choice(("beat", "face", "hold"))
-    title = f"{a} in {red} {verb} {b} in {blue} at {city}, home of {home}"
+    title = f"{a} in {red} {verb} {b} in {blue} at {city}"
     actors = (
         Actor(name=a, type="org", colour=red, role="team"),
         Actor(name=b, type="org", colour=blue, role="team"),
-        Actor(name=city, type="loc", role="home"),
+        Actor(name=city, type="loc", role="place"),
     )
-    return title, actors, {"home": home}
+    return title, actors, {}
 
 
 def _joint(rng: random.Random) -> tuple[str, tuple[Actor, ...], dict[str, object]]:
@@ -123,18 +115,6 @@ def _award(rng: random.Random) -> tuple[str, tuple[Actor, ...], dict[str, object
     return f"As {q} in {blue} looks on, {p} in {red} takes the {prize}", (guest, winner, actors[2]), {}
 
 
-def _mayor(rng: random.Random) -> tuple[str, tuple[Actor, ...], dict[str, object]]:
-    (p, q), (red, blue, roof), city = rng.sample(PEOPLE, 2), rng.sample(COLOURS, 3), rng.choice(CITIES)
-    verb = rng.choice(("opens", "visits", "shows"))
-    title = f"Mayor {p} in {red} {verb} {city} hall with {roof} roof to {q} in {blue}"
-    actors = (
-        Actor(name=p, type="per", colour=red, role="mayor"),
-        Actor(name=city, type="loc", colour=roof, role="city"),
-        Actor(name=q, type="per", colour=blue, role="guest"),
-    )
-    return title, actors, {}
-
-
 def _pair(rng: random.Random) -> tuple[str, tuple[Actor, ...], dict[str, object]]:
     (p, q), (red, blue), event = rng.sample(PEOPLE, 2), rng.sample(COLOURS, 2), rng.choice(EVENTS)
     clash = rng.random() < 0.5
@@ -149,18 +129,15 @@ def _pair(rng: random.Random) -> tuple[str, tuple[Actor, ...], dict[str, object]
     return title, actors, {"clash": clash}
 
 
-TITLES = {"match": _match, "joint": _joint, "award": _award, "mayor": _mayor, "pair": _pair}
+TITLES = {"match": _match, "joint": _joint, "award": _award, "pair": _pair}
 
 
 def owner(scene: Scene, figure: Figure) -> Actor | None:
     """The actor of the title that the figure belongs to by its colour, if its shape can."""
-    if figure.shape == "ball":
-        return None
     actor = next((a for a in scene.actors if a.colour == figure.colour), None)
-    if actor is None or actor.type == "org":
-        return None if figure.shape == "hall" else actor
-    shapes = {"per": ("person", "coach"), "loc": ("hall",)}[actor.type]
-    return actor if figure.shape in shapes else None
+    if actor is None or figure.shape in ("hall", "ball"):
+        return None
+    return None if actor.type == "per" and figure.shape == "flag" else actor
 
 
 def relation(scene: Scene, figure: Figure, target: Actor) -> str:
@@ -174,17 +151,15 @@ def relation(scene: Scene, figure: Figure, target: Actor) -> str:
 
 
 def _own(figure: Figure, target: Actor) -> str:
-    if target.type == "org":
-        return {"flag": "/org/org/alternate_names", "coach": "/per/org/leader_of"}.get(
-            figure.shape, "/per/org/member_of"
-        )
-    return {"per": "/per/per/alternate_names", "loc": "/loc/loc/contain"}[target.type]
+    if target.type == "per":
+        return "/per/per/alternate_names"
+    shapes = {"flag": "/org/org/alternate_names", "coach": "/per/org/leader_of"}
+    return shapes.get(figure.shape, "/per/org/member_of")
 
 
 def _match_rule(scene: Scene, figure: Figure, mine: Actor, target: Actor) -> str:
-    if figure.shape == "flag":
-        return "/org/loc/locate_at" if target.role == "home" and scene.home == mine.name else "none"
-    return "/per/org/opposed_to" if target.type == "org" else "none"
+    person = figure.shape in ("person", "coach")
+    return "/per/org/opposed_to" if person and target.type == "org" else "none"
 
 
 def _joint_rule(scene: Scene, figure: Figure, mine: Actor, target: Actor) -> str:
@@ -197,10 +172,6 @@ def _award_rule(scene: Scene, figure: Figure, mine: Actor, target: Actor) -> str
     return "/per/misc/awarded" if mine.role == "winner" and target.role == "prize" else "none"
 
 
-def _mayor_rule(scene: Scene, figure: Figure, mine: Actor, target: Actor) -> str:
-    return "/per/loc/place_of_governance" if mine.role == "mayor" and target.role == "city" else "none"
-
-
 def _pair_rule(scene: Scene, figure: Figure, mine: Actor, target: Actor) -> str:
     if target.type != "per":
         return "none"
@@ -211,6 +182,5 @@ RULES = {
     "match": _match_rule,
     "joint": _joint_rule,
     "award": _award_rule,
-    "mayor": _mayor_rule,
     "pair": _pair_rule,
 }

@@ -70,14 +70,11 @@ def explain(scene: Scene, figure: Figure, actor: Actor, spec: TaskSpec) -> tuple
 
 
 def _event(scene: Scene) -> str:
-    first = scene.actors[0]
-    if scene.kind == "match":
-        return f"a match, home of the {'first' if scene.home == first.name else 'second'}"
     if scene.kind == "award":
-        return f"a prize for the {'first' if first.role == 'winner' else 'second'}"
+        return f"a prize for the {'first' if scene.actors[0].role == 'winner' else 'second'}"
     if scene.kind == "pair":
         return "a clash" if scene.clash else "an alliance"
-    return {"joint": "an event of teams", "mayor": "a mayor and a hall"}[scene.kind]
+    return {"match": "a match of teams", "joint": "an event of teams"}[scene.kind]
 
 
 def _compare(other: Actor, figure: Figure, asked: Actor) -> str:

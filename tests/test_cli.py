@@ -1,0 +1,100 @@
+"""The doors: what a person sees when something is wrong, stops, or is asked for help."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from morerl.config import dump_settings
+from morerl.teacher.build import run_teach
+
+ROOT = Path(__file__).parents[1]
+
+
+def morerl(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "morerl", *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
+    )
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(settings):
+        path = tmp_path / "run.yaml"
+        path.write_text(dump_settings(settings))
+        return path
+
+    return write
+
+
+def test_help_names_every_verb_and_loads_no_torch():
+    code = (
+        "import sys; sys.argv = ['morerl', '--help']\n"
+        "from morerl.cli import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules, 'heavy import'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for verb in ("sft", "rate", "grpo", "predict", "score", "check", "demo"):
+        assert verb in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sft", "nowhere.yaml"], ["cannot read the config nowhere.yaml"]),
+        (["sftt", "x.yaml"], ["No such command"]),
+        (["sft", ROOT / "configs/scenes/demo.yaml", "sft.trianer=1"], ["sft.trianer", "did you mean 'trainer'"]),
+        (["sft", ROOT / "configs/scenes/demo.yaml", "run.dir=/nonexistent/x"], ["reasoning.jsonl"]),
+        (["grpo", ROOT / "configs/scenes/demo.yaml", "run.dir=/nonexistent/x"], ["does not exist", "grpo.model"]),
+        (["grpo", ROOT / "configs/scenes/demo.yaml", "grpo.rewards={anwser: 1}"], ["no reward named ['anwser']"]),
+        (["score", ROOT / "configs/scenes/demo.yaml", "run.dir=/nonexistent/x"], ["test.jsonl"]),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_message_with_exit_code_2(arguments, words):
+    done = morerl(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(make_settings, config):
+    base = make_settings()
+    settings = make_settings(sft={"trainer": {**base.sft.trainer, "max_steps": 60}, "dev": {"every_steps": 20, "limit": 2}})
+    run_teach(settings)
+    path = config(settings)
+    process = subprocess.Popen([sys.executable, "-m", "morerl", "sft", str(path)], stderr=subprocess.PIPE, text=True)
+    log, deadline = settings.run.dir / "sft" / "checkpoints" / "checkpoint-20" / "trainer_state.json", time.time() + 90
+    while not log.is_file() and time.time() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
+    assert not (settings.run.dir / "sft" / "done.json").exists()
+    done = morerl("sft", path)
+    assert done.returncode == 0 and "60 steps" in done.stdout, done.stderr
+
+
+def test_a_full_disk_is_one_message_and_the_good_file_stays(make_settings, config, monkeypatch, world):
+    """A limit on file size stands for the disk: writes past it fail as they do on a full one."""
+    settings = make_settings(predict={"model": make_settings().model.path})
+    path = config(settings)
+    assert morerl("predict", path).returncode == 0
+    written = next((settings.run.dir / "predictions").glob("*.jsonl"))
+    before = written.read_bytes()
+    code = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))\n"
+        f"sys.argv = ['morerl', 'predict', {str(path)!r}]\n"
+        "from morerl.cli import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "run the same command again" in done.stderr
+    assert written.read_bytes() == before
+    assert list(written.parent.iterdir()) == [written]
