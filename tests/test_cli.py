@@ -65,7 +65,8 @@ def test_what_is_wrong_is_said_in_one_message_with_exit_code_2(arguments, words)
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(make_settings, config):
     base = make_settings()
-    settings = make_settings(sft={"trainer": {**base.sft.trainer, "max_steps": 60}, "dev": {"every_steps": 20, "limit": 2}})
+    trainer = {**base.sft.trainer, "max_steps": 60}
+    settings = make_settings(sft={"trainer": trainer, "dev": {"every_steps": 20, "limit": 2}})
     run_teach(settings)
     path = config(settings)
     process = subprocess.Popen([sys.executable, "-m", "morerl", "sft", str(path)], stderr=subprocess.PIPE, text=True)

@@ -68,5 +68,3 @@ def test_the_controls_change_one_side_only(world):
     blanked = blank_text(samples)
     assert [s.text for s in blanked] == [s.mentions[0].text for s in samples]
     assert [(s.image, s.regions, s.gold) for s in blanked] == [(s.image, s.regions, s.gold) for s in samples]
-
-

@@ -57,7 +57,9 @@ def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # its bars would run through the stage's own
     loader = AutoModelForImageTextToText if _takes_pictures(path) else AutoModelForCausalLM
     try:
         return loader.from_pretrained(

@@ -63,12 +63,15 @@ def train_to_end(
 
     Returns {"steps", "dev": {"step", "value"}, "seconds"}.
     """
+    from transformers import PrinterCallback
+
     folder = settings.run.dir / stage
     if trainer.is_world_process_zero():
         recover(folder / "model")
     trainer.accelerator.wait_for_everyone()
     keeper = DevScore(inputs.dev, inputs.spec, settings, dev, processing, folder)
     keeper.trainer = trainer
+    trainer.remove_callback(PrinterCallback)  # the log file and the progress bar say the same
     for callback in (keeper, LogFile(folder), ProgressBar(listener)):
         trainer.add_callback(callback)
     started = time.perf_counter()
