@@ -1,6 +1,7 @@
 """Both training stages on TRL, with the narrow model: what is learnt, in which order, and what a stop costs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -57,13 +58,29 @@ def test_sft_keeps_the_best_dev_model_and_never_opens_the_test_split(make_settin
     assert run_sft(settings) == result  # done: returns at once
 
 
-def test_only_the_completion_is_learnt(make_settings, world):
-    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+def test_an_interrupted_lora_run_goes_on_with_its_adapter(make_settings, tmp_path):
+    lora = {"r": 4, "target_modules": ["q_proj", "v_proj"]}
+    ends = []
+    for name in ("plain", "broken"):
+        model = {**make_settings().model.model_dump(), "lora": lora}
+        settings = make_settings(run={"dir": str(tmp_path / name)}, model=model)
+        run_teach(settings)
+        if name == "broken":
+            with pytest.raises(Stop):
+                run_sft(settings, listener=stop_at(3))
+        run_sft(settings)
+        ends.append(sha256(settings.run.dir / "sft/checkpoints/checkpoint-4/adapter_model.safetensors"))
+    assert ends[0] == ends[1]
+
+
+def test_only_the_completion_is_learnt(make_settings, world, tmp_path):
+    from trl import SFTConfig
 
     from morerl.guidelines import load_spec
     from morerl.jsonl import read_samples
-    from morerl.models.load import load_processing
+    from morerl.models.load import load_model, load_processing
     from morerl.training.rows import make_dataset
+    from morerl.training.trainer import ResumableSFTTrainer
 
     settings = make_settings()
     processing = load_processing(settings.model.path)
@@ -75,7 +92,10 @@ def test_only_the_completion_is_learnt(make_settings, world):
         processing,
         lambda sample: {"completion": [{"role": "assistant", "content": "<think>x</think>"}]},
     )
-    batch = DataCollatorForVisionLanguageModeling(processing.reader)([rows[i] for i in range(3)])
+    model = load_model(settings.model.path, settings.model)
+    arguments = SFTConfig(output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", max_length=None)
+    trainer = ResumableSFTTrainer(model=model, args=arguments, train_dataset=rows, processing_class=processing.reader)
+    batch = trainer.data_collator([rows[i] for i in range(3)])
     learnt = [processing.tokenizer.decode(row[row >= 0]) for row in batch["labels"]]
     assert learnt == ["<think>x</think><|im_end|>\n"] * 3
     assert len(batch["image_grid_thw"]) == 6  # picture and crop of each
@@ -91,11 +111,19 @@ def test_an_interrupted_sft_ends_with_the_weights_of_an_undisturbed_one(make_set
         run_sft(broken, listener=stop_at(3))
     run_sft(broken)
     last = "sft/checkpoints/checkpoint-4"
-    assert weights(plain.run.dir / last) == weights(broken.run.dir / last)
+    assert weights(plain.run.dir / last) == weights(broken.run.dir / last) != weights(Path(plain.model.path))
     assert read_json(plain.run.dir / "sft/model/dev.json") == read_json(broken.run.dir / "sft/model/dev.json")
 
 
-def test_an_interrupted_grpo_goes_on_in_a_later_epoch_as_if_nothing_had_been(make_settings, rated, tmp_path):
+def by_length(name, completion, sample, spec, terms):
+    """A reward with spread in every group, which an untrained model never earns from the real ones."""
+    return float(len(completion) % 7)
+
+
+def test_an_interrupted_grpo_goes_on_in_a_later_epoch_as_if_nothing_had_been(
+    make_settings, rated, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("morerl.training.grpo.reward", by_length)
     # 8 hard + 8 easy, then 8 + 4: windows of 2 prompts, so step 9 on is epoch 2, where stock TRL replays epoch 1
     options = {"max_steps": 13, "save_steps": 4}
     ends = {}
@@ -117,6 +145,7 @@ def test_an_interrupted_grpo_goes_on_in_a_later_epoch_as_if_nothing_had_been(mak
         rewards = [(entry["step"], entry["reward"]) for entry in log if "reward" in entry]
         ends[name] = (weights(settings.run.dir / "grpo/checkpoints/checkpoint-13"), rewards)
     assert ends["plain"] == ends["broken"]
+    assert ends["plain"][0] != weights(Path(settings.model.path))  # something was learnt
 
 
 def test_grpo_trains_on_text_and_picture_rows_mixed(make_settings, rated, world, text_pair, tmp_path):

@@ -54,7 +54,7 @@ def explain(scene: Scene, figure: Figure, actor: Actor, spec: TaskSpec) -> tuple
     """Reasoning in six steps, and the label.
 
     Terse, for a model of a million weights. Step 3 walks through the title's actors, one comparison
-    a word: is this the colour seen, is this the entity asked about?
+    a word.
     """
     label = relation(scene, figure, actor)
     candidates = spec.allowed(TYPES[figure.shape], actor.type)
@@ -78,12 +78,11 @@ def _event(scene: Scene) -> str:
 
 
 def _compare(other: Actor, figure: Figure, asked: Actor) -> str:
-    colour = f"{other.colour} {_yes(other.colour == figure.colour)} " if other.colour else ""
-    return f"{colour}{other.name} {_yes(other is asked)}"
-
-
-def _yes(holds: bool) -> str:
-    return "yes" if holds else "no"
+    """Is its colour the one seen? With that, is it the one seen, the one asked about, both or neither?"""
+    seen = other.colour == figure.colour
+    verdict = ("both" if seen else "asked") if other is asked else ("seen" if seen else "no")
+    colour = f"{other.colour} {'yes' if seen else 'no'} " if other.colour else ""
+    return f"{colour}{other.name} {verdict}"
 
 
 def _short(label: str) -> str:

@@ -32,7 +32,9 @@ def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figu
 
 
 def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str, Any]:
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
+
+    from morerl.training.trainer import ResumableSFTTrainer
 
     inputs = read_inputs(settings)
     completions = read_completions(reasoning, inputs, bare=settings.sft.labels_only)
@@ -48,7 +50,7 @@ def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str,
         processing,
         lambda sample: {"completion": [{"role": "assistant", "content": completions[sample.id]}]},
     )
-    trainer = SFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=processing.reader, **peft)
+    trainer = ResumableSFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=processing.reader, **peft)
     return train_to_end(trainer, inputs, settings, "sft", settings.sft.dev, processing, listener)
 
 

@@ -12,12 +12,32 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
-from trl import GRPOTrainer
+from transformers import PreTrainedModel
+from trl import GRPOTrainer, SFTTrainer
 
 from morerl.training.sampler import WindowSampler
 
 
-class ScheduledGRPOTrainer(GRPOTrainer):
+class _WholeResume:
+    """Resumes the weights of models whose saved names are not their module names."""
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        # why: the stock method loads tensors by their saved names, so it finds none of a Qwen2.5-VL's, warns,
+        # and goes on from the start weights with the checkpoint's optimizer; from_pretrained maps the names
+        sharded = self.is_deepspeed_enabled or self.is_fsdp_enabled  # type: ignore[attr-defined]
+        whole = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+        if sharded or not isinstance(whole, PreTrainedModel):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+            return
+        saved = type(whole).from_pretrained(resume_from_checkpoint, dtype=whole.dtype, use_safetensors=True)
+        whole.load_state_dict(saved.state_dict())
+
+
+class ResumableSFTTrainer(_WholeResume, SFTTrainer):
+    """SFTTrainer that resumes with the weights it had."""
+
+
+class ScheduledGRPOTrainer(_WholeResume, GRPOTrainer):
     """GRPOTrainer over precomputed windows: lists of dataset rows, one list a generation window."""
 
     def __init__(self, *args: Any, windows: Sequence[Sequence[int]], **kwargs: Any) -> None:
