@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from click import ClickException
 
-from morerl.errors import MorerlError
 from morerl.terminal import (
     demo_bars,
-    fail,
+    one_message,
     sample_bar,
     say,
     show_before_after,
@@ -56,11 +54,12 @@ def sft(config: Config, overrides: Overrides = None) -> None:
 
     Writes <run.dir>/sft/model, the checkpoint with the best greedy dev score.
     """
-    from morerl.training.sft import run_sft
+    with one_message():
+        from morerl.training.sft import run_sft
 
-    with training_bar("sft") as listener:
-        result = run_sft(_settings(config, overrides), listener=listener)
-    say(trained("sft", result))
+        with training_bar("sft") as listener:
+            result = run_sft(_settings(config, overrides), listener=listener)
+        say(trained("sft", result))
 
 
 @app.command()
@@ -69,11 +68,14 @@ def rate(config: Config, overrides: Overrides = None) -> None:
 
     Writes <run.dir>/rated.jsonl.
     """
-    from morerl.inference import run_rate
+    with one_message():
+        from morerl.inference import run_rate
 
-    with sample_bar("rate") as listener:
-        result = run_rate(_settings(config, overrides), listener=listener)
-    say(f"rated {result['rated']} samples: {result['easy']} easy, {result['hard']} hard ({result['seconds']:.0f} s)")
+        with sample_bar("rate") as listener:
+            result = run_rate(_settings(config, overrides), listener=listener)
+        say(
+            f"rated {result['rated']} samples: {result['easy']} easy, {result['hard']} hard ({result['seconds']:.0f} s)"
+        )
 
 
 @app.command()
@@ -82,11 +84,12 @@ def grpo(config: Config, overrides: Overrides = None) -> None:
 
     Writes <run.dir>/grpo/model, the checkpoint with the best greedy dev score.
     """
-    from morerl.training.grpo import run_grpo
+    with one_message():
+        from morerl.training.grpo import run_grpo
 
-    with training_bar("grpo") as listener:
-        result = run_grpo(_settings(config, overrides), listener=listener)
-    say(trained("grpo", result))
+        with training_bar("grpo") as listener:
+            result = run_grpo(_settings(config, overrides), listener=listener)
+        say(trained("grpo", result))
 
 
 @app.command()
@@ -95,11 +98,12 @@ def predict(config: Config, overrides: Overrides = None) -> None:
 
     Writes <run.dir>/predictions/<stage>.<split>.jsonl, or predict.out.
     """
-    from morerl.inference import run_predict
+    with one_message():
+        from morerl.inference import run_predict
 
-    with sample_bar("predict") as listener:
-        out = run_predict(_settings(config, overrides), listener=listener)
-    say(f"wrote {out}")
+        with sample_bar("predict") as listener:
+            out = run_predict(_settings(config, overrides), listener=listener)
+        say(f"wrote {out}")
 
 
 @app.command()
@@ -108,11 +112,12 @@ def score(config: Config, overrides: Overrides = None) -> None:
 
     Reads what `predict` wrote for the same settings; writes a .metrics.json beside it and prints a table.
     """
-    from morerl.inference import score_run
+    with one_message():
+        from morerl.inference import score_run
 
-    out, metrics = score_run(_settings(config, overrides))
-    show_metrics(metrics)
-    say(f"wrote {out}")
+        out, metrics = score_run(_settings(config, overrides))
+        show_metrics(metrics)
+        say(f"wrote {out}")
 
 
 @app.command()
@@ -121,10 +126,11 @@ def check(config: Config, overrides: Overrides = None) -> None:
 
     Every gold answer is rendered, parsed and scored; it must come back right. Exit code 2 on a problem.
     """
-    from morerl.check import run_check
+    with one_message():
+        from morerl.check import run_check
 
-    for line in run_check(_settings(config, overrides)):
-        say(line)
+        for line in run_check(_settings(config, overrides)):
+            say(line)
 
 
 @app.command()
@@ -133,11 +139,12 @@ def demo(
     overrides: Overrides = None,
 ) -> None:
     """The whole method on the embedded default: draw, teach, sft, rate, grpo, predict, score, report."""
-    from morerl.demo import run_demo
+    with one_message():
+        from morerl.demo import run_demo
 
-    with demo_bars() as listener:
-        result = run_demo(_settings(config, overrides), listener=listener)
-    show_before_after(result)
+        with demo_bars() as listener:
+            result = run_demo(_settings(config, overrides), listener=listener)
+        show_before_after(result)
 
 
 def main() -> None:
@@ -145,24 +152,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        app(standalone_mode=False)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
-    except MorerlError as error:
-        fail(str(error), 2)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        fail(
-            f"{where}{error.strerror or error}. What was whole before is whole still; run the same command again "
-            "once there is room and permission",
-            2,
-        )
-    except ClickException as error:  # a mistyped verb or option; click says which
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted; the same command goes on from the last checkpoint", 130)
+    app()
 
 
 def _settings(config: Path, overrides: list[str] | None) -> Settings:

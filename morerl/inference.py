@@ -135,7 +135,6 @@ def score_run(settings: Settings) -> tuple[Path, Metrics]:
         settings.data.guidelines,
         out,
         model=str(model),
-        predictions=str(predictions),
         seed=settings.run.seed,
         template=settings.prompt.template,
     )

@@ -8,6 +8,26 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from morerl.errors import MorerlError
+
+
+@contextlib.contextmanager
+def one_message() -> Iterator[None]:
+    """Turns what a user can mend into one line and an exit code: 2, or 130 for Ctrl-C."""
+    try:
+        yield
+    except MorerlError as error:
+        fail(str(error), 2)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fail(
+            f"{where}{error.strerror or error}. What was whole before is whole still; run the same command again "
+            "once there is room and permission",
+            2,
+        )
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on from the last checkpoint", 130)
+
 
 def say(line: str) -> None:
     from rich.console import Console

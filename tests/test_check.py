@@ -27,6 +27,7 @@ def test_a_good_run_is_described(make_settings):
 @pytest.mark.parametrize("path", sorted((CONFIGS / "more").glob("*.yaml")), ids=lambda p: p.name)
 def test_the_configs_for_more_pass_on_a_release_of_its_form(path, world, narrow_model):
     overrides = [f"data.dir={world / 'data'}", f"data.image_root={world / 'raw'}", f"model.path={narrow_model}"]
+    overrides.append("data.max_prompt_tokens=20000")  # the narrow tokenizer has not learnt the prompt's words
     assert any("none" in line for line in lines(load_settings(path, overrides)))
 
 
@@ -36,7 +37,8 @@ def test_the_configs_for_sem2010_pass_on_the_official_files(path, tmp_path, narr
         pytest.skip("the SemEval-2010 files are not on this machine")
     for split in ("train", "dev", "test"):
         write_records(tmp_path / f"{split}.jsonl", sem2010.read(SEM, split))
-    text = "\n".join(lines(load_settings(path, [f"data.dir={tmp_path}", f"model.path={narrow_model}"])))
+    overrides = [f"data.dir={tmp_path}", f"model.path={narrow_model}", "data.max_prompt_tokens=20000"]
+    text = "\n".join(lines(load_settings(path, overrides)))
     assert "test: 2717 samples, gold comes back with macro_f1 100.00" in text and "a text-only corpus" in text
 
 

@@ -65,11 +65,16 @@ def test_what_is_wrong_is_said_in_one_message_with_exit_code_2(arguments, words)
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(make_settings, config):
     base = make_settings()
-    trainer = {**base.sft.trainer, "max_steps": 60}
+    trainer = {**base.sft.trainer, "max_steps": 150}
     settings = make_settings(sft={"trainer": trainer, "dev": {"every_steps": 20, "limit": 2}})
     run_teach(settings)
     path = config(settings)
-    process = subprocess.Popen([sys.executable, "-m", "morerl", "sft", str(path)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "morerl", "sft", str(path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may have it ignored
+    )
     log, deadline = settings.run.dir / "sft" / "checkpoints" / "checkpoint-20" / "trainer_state.json", time.time() + 90
     while not log.is_file() and time.time() < deadline:
         time.sleep(0.05)
@@ -78,7 +83,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(make_settings, config
     assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
     assert not (settings.run.dir / "sft" / "done.json").exists()
     done = morerl("sft", path)
-    assert done.returncode == 0 and "60 steps" in done.stdout, done.stderr
+    assert done.returncode == 0 and "150 steps" in done.stdout, done.stderr
 
 
 def test_a_full_disk_is_one_message_and_the_good_file_stays(make_settings, config, monkeypatch, world):

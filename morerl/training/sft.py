@@ -50,7 +50,9 @@ def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str,
         processing,
         lambda sample: {"completion": [{"role": "assistant", "content": completions[sample.id]}]},
     )
-    trainer = ResumableSFTTrainer(model=model, args=arguments, train_dataset=dataset, processing_class=processing.reader, **peft)
+    trainer = ResumableSFTTrainer(
+        model=model, args=arguments, train_dataset=dataset, processing_class=processing.reader, **peft
+    )
     return train_to_end(trainer, inputs, settings, "sft", settings.sft.dev, processing, listener)
 
 
