@@ -7,16 +7,19 @@ reason; there are no placeholders.
 from __future__ import annotations
 
 import math
+import struct
 import warnings
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from morerl.errors import ImageError
 from morerl.schema import Box, Region, Sample
 from morerl.settings import ImageSettings
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+# what Pillow raises on bytes that are not what their header says, its EXIF reader above all
+DAMAGE = (OSError, SyntaxError, ValueError, struct.error, TypeError, LookupError, ArithmeticError, EOFError)
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20
 MAX_RATIO = 50.0  # longer side : shorter side; beyond it a fitted picture is a line
@@ -61,14 +64,14 @@ def open_image(root: Path, name: str) -> Image.Image:
             image = Image.open(path, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ImageError("too_many_pixels", f"{path}: {error}") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except DAMAGE as error:
         raise ImageError("not_an_image", f"{path} is no {', '.join(FORMATS)} picture") from error
     with image:
         _check_header(image, path)
         try:
             image.load()
             upright = ImageOps.exif_transpose(image)
-        except (OSError, SyntaxError, ValueError) as error:
+        except DAMAGE as error:
             raise ImageError("truncated", f"{path} is cut short or damaged: {error}") from error
         return _to_rgb(upright)
 
