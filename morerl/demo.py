@@ -14,7 +14,7 @@ from morerl.corpora import more
 from morerl.inference import run_predict, run_rate, score_files
 from morerl.jsonl import read_samples, write_json, write_records
 from morerl.report.write import write_report
-from morerl.runs import begin, finish, read_json
+from morerl.runs import begin, finish, model_marks, read_json
 from morerl.scenes.release import write_release
 from morerl.schema import Sample
 from morerl.settings import Settings
@@ -84,7 +84,10 @@ def draw(settings: Settings) -> dict[str, int]:
 def test(settings: Settings, listener: Listener) -> dict[str, Any]:
     """Scores both checkpoints on test, and the last one with its pictures shuffled and its text blanked."""
     gold = settings.data.dir / "test.jsonl"
-    begin(settings, "test", [gold])
+    models = [settings.run.dir / stage / "model" for stage in ("sft", "grpo")]
+    done = begin(settings, "test", [gold, *(mark for model in models for mark in model_marks(model))])
+    if done is not None:
+        return done
     samples = read_samples(gold)
     result: dict[str, Any] = {}
     for stage in ("sft", "grpo"):

@@ -16,7 +16,7 @@ from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.prompts.parse import parse
 from morerl.rewards import is_right
-from morerl.runs import begin, finish
+from morerl.runs import begin, finish, model_marks
 from morerl.schema import Metrics, Prediction, Rated, Reasoning, Sample, TaskSpec
 from morerl.scoring import score
 from morerl.settings import GenerateSettings, Settings
@@ -33,7 +33,7 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     """
     model = settings.rate.model or settings.run.dir / "sft" / "model"
     reasoning = settings.sft.reasoning or settings.run.dir / "reasoning.jsonl"
-    done = begin(settings, "rate", [reasoning, settings.data.dir / "train.jsonl"])
+    done = begin(settings, "rate", [reasoning, settings.data.dir / "train.jsonl", *model_marks(model)])
     if done is not None:
         return done
     started = time.perf_counter()

@@ -45,6 +45,12 @@ def begin(settings: Settings, stage: str, inputs: list[Path]) -> dict[str, Any] 
     return None
 
 
+def model_marks(model: Path | str) -> list[Path]:
+    """The small file that tells one trained model from another, as an input; none for a model from elsewhere."""
+    mark = Path(model) / "dev.json"
+    return [mark] if mark.is_file() else []
+
+
 def finish(settings: Settings, stage: str, result: dict[str, Any]) -> dict[str, Any]:
     """Marks a stage as done and returns its result."""
     write_json(settings.run.dir / stage / "done.json", result)
@@ -58,7 +64,7 @@ def _record(settings: Settings, stage: str, inputs: list[Path]) -> dict[str, Any
         "stage": stage,
         "seed": settings.run.seed,
         "settings": relevant,
-        "inputs": {path.name: sha256(path) for path in inputs},
+        "inputs": {"/".join(path.parts[-3:]): sha256(path) for path in inputs},
         "git": _git_revision(),
         "python": platform.python_version(),
         "versions": _versions(),

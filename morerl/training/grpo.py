@@ -12,7 +12,7 @@ from morerl.jsonl import read_records, write_records
 from morerl.mixing import schedule, windows
 from morerl.prompts.render import STEPS
 from morerl.rewards import Terms, check_rewards, reward
-from morerl.runs import begin
+from morerl.runs import begin, model_marks
 from morerl.schema import Rated, Sample, TaskSpec
 from morerl.settings import Settings
 from morerl.training.arguments import trainer_arguments
@@ -31,7 +31,7 @@ def run_grpo(settings: Settings, *, listener: Listener = lambda done, total, fig
     rated = settings.grpo.rated or settings.run.dir / "rated.jsonl"
     start = start_model(settings.grpo.model, settings.run.dir / "sft" / "model", "grpo.model")
     data = settings.data.dir
-    done = begin(settings, "grpo", [rated, data / "train.jsonl", data / "dev.jsonl"])
+    done = begin(settings, "grpo", [rated, data / "train.jsonl", data / "dev.jsonl", *model_marks(start)])
     return done if done is not None else _train(settings, rated, start, listener)
 
 

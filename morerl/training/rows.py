@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 log = logging.getLogger(__name__)
-CACHED_SAMPLES = 256  # pictures kept ready: a window's prompts are each read G times in a row
+CACHED_SAMPLES = 64  # pictures kept ready: a window's prompts are each read G times in a row
 
 
 def make_dataset(
