@@ -35,8 +35,9 @@ def make_dataset(
     The `images` column is [] for a text row among picture rows, and is missing where no row has a
     picture (TRL judges by the first row's keys).
     """
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
 
+    disable_progress_bars()  # its bars would run through the stage's own
     with_images = any(sample.image is not None for sample in samples)
 
     @lru_cache(maxsize=CACHED_SAMPLES)
