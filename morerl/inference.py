@@ -27,8 +27,8 @@ Listener = Callable[[int, int], object]
 def run_rate(settings: Settings, *, listener: Listener = lambda done, total: None) -> dict[str, Any]:
     """Rates the train samples that SFT did not use; writes <run.dir>/rated.jsonl.
 
-    Greedy and once, as MORE-R1 does; with generate.temperature > 0 and generate.n > 1 the pass rate
-    over n draws. What cannot be parsed is not right, so every sample given is rated. Returns
+    Greedy and once, as MORE-R1 does; with rate.n > 1 and rate.temperature > 0 the pass rate over n
+    draws. What cannot be parsed is not right, so every sample given is rated. Returns
     {"rated", "easy", "hard", "seconds"} (easy: always right).
     """
     model = settings.rate.model or settings.run.dir / "sft" / "model"
@@ -39,7 +39,8 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     started = time.perf_counter()
     spec = load_spec(settings.data.guidelines)
     samples = _unused(settings, reasoning)
-    texts = _complete(model, samples, spec, settings, settings.generate, listener)
+    how = settings.generate.model_copy(update={"n": settings.rate.n, "temperature": settings.rate.temperature})
+    texts = _complete(model, samples, spec, settings, how, listener)
     rows = [_rated(sample, drawn, spec) for sample, drawn in zip(samples, texts, strict=True)]
     write_records(settings.run.dir / "rated.jsonl", rows)
     easy = sum(row.pass_rate == 1.0 for row in rows)

@@ -80,7 +80,7 @@ class ModelSettings(Section):
 
 
 class GenerateSettings(Section):
-    """How completions are drawn outside training (rating, dev and test are greedy unless temperature > 0)."""
+    """How completions are drawn by predict (rate has its own n and temperature; dev is greedy)."""
 
     max_new_tokens: int = Field(default=1024, ge=1)
     batch_size: int = Field(default=64, ge=1, description="samples decoded together")
@@ -115,9 +115,11 @@ class SftSettings(Section):
 
 
 class RateSettings(Section):
-    """Difficulty of the samples SFT did not use, by the model SFT made."""
+    """Difficulty of the samples SFT did not use, by the model SFT made: once and greedy as in MORE-R1, or n draws."""
 
     model: Path | None = Field(default=None, description="default: <run.dir>/sft/model")
+    n: int = Field(default=1, ge=1, description="completions a sample; hard is what fails too often among them")
+    temperature: float = Field(default=0.0, ge=0.0, description="0: greedy; above 0 for n > 1")
     limit: int | None = Field(default=None, ge=1, description="rate a seeded draw of N; null: all")
 
 

@@ -12,7 +12,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
 from morerl.models.load import load_processing
-from morerl.training.trainer import ScheduledGRPOTrainer
+from morerl.training.trainer import ScheduledGRPOTrainer, take_rows
 
 PROMPTS = 4
 
@@ -143,3 +143,32 @@ def test_text_and_picture_rows_train_on_two_ranks(make_settings, world, text_pai
     assert done.returncode == 0, done.stderr[-3000:]
     assert (settings.run.dir / "grpo" / "model" / "model.safetensors").is_file()
     assert "'steps': 4" in done.stdout
+
+
+def test_rows_that_teach_nothing_never_reach_the_model(narrow_model, tmp_path):
+    one = trainer(ScheduledGRPOTrainer, narrow_model, tmp_path, half_spread, windows=[list(range(PROMPTS))])
+    seen = []
+    inner = one.model.forward
+
+    def forward(*args, **kwargs):
+        if kwargs.get("labels") is not None:
+            seen.append(len(kwargs["input_ids"]))
+        return inner(*args, **kwargs)
+
+    one.model.forward = forward
+    one.train()
+    assert seen == [PROMPTS]  # of 8 rows, the 4 of the two prompts with spread
+
+
+def test_taken_rows_keep_their_own_pictures():
+    batch = {
+        "completion_mask": torch.eye(3),
+        "num_images": [2, 1, 0],
+        "image_grid_thw": torch.tensor([[1, 2, 2], [1, 2, 4], [1, 2, 6]]),
+        "pixel_values": torch.arange(24).unsqueeze(1),
+        "num_items_in_batch": torch.tensor(9),
+    }
+    taken = take_rows(batch, [1, 2])
+    assert taken["num_images"] == [1, 0] and taken["image_grid_thw"].tolist() == [[1, 2, 6]]
+    assert taken["pixel_values"].flatten().tolist() == list(range(12, 24))
+    assert taken["completion_mask"].tolist() == [[0, 1, 0], [0, 0, 1]] and taken["num_items_in_batch"] == 9

@@ -8,6 +8,7 @@ import pytest
 from morerl.errors import ConfigError, DataError
 from morerl.inference import run_predict, run_rate, score_files
 from morerl.jsonl import read_records, write_records
+from morerl.prompts.render import render_completion
 from morerl.runs import read_json, sha256
 from morerl.schema import Prediction, Rated
 from morerl.teacher.build import run_teach
@@ -172,6 +173,24 @@ def test_rating_covers_every_sample_that_sft_did_not_use(make_settings, world):
     rows = list(read_records(settings.run.dir / "rated.jsonl", Rated))
     assert {row.id for row in rows} == every - used and result["easy"] + result["hard"] == len(every - used)
     assert result["hard"] == len(rows)  # an untrained model writes nothing that parses; that is hard, not dropped
+
+
+def test_rating_by_draws_counts_the_right_ones_of_n(make_settings, monkeypatch):
+    from morerl import inference
+
+    settings = make_settings(rate={"model": make_settings().model.path, "n": 4, "temperature": 1.0, "limit": 3})
+    run_teach(settings)
+    asked = []
+
+    def two_of_four_right(model, processing, samples, spec, *, settings, **kwargs):
+        asked.append((settings.n, settings.temperature))
+        gold = [render_completion("x", sample.gold.label) for sample in samples]
+        return [[text, "nothing", text, "nothing"] for text in gold]
+
+    monkeypatch.setattr(inference, "generate", two_of_four_right)
+    assert run_rate(settings)["hard"] == 3
+    rows = list(read_records(settings.run.dir / "rated.jsonl", Rated))
+    assert asked == [(4, 1.0)] and [(row.n, row.n_correct, row.pass_rate) for row in rows] == [(4, 2, 0.5)] * 3
 
 
 def test_predictions_are_scored_and_a_missing_one_is_an_error(make_settings, world, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,8 @@ def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # its bars would run through the stage's own
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     loader = AutoModelForImageTextToText if _takes_pictures(path) else AutoModelForCausalLM
     try:
         return loader.from_pretrained(
@@ -70,6 +73,19 @@ def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
         )
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ConfigError(_load_help(path, error)) from error
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed memory for the next tensor of its size; nothing on other C libraries.
+
+    Decoding on a CPU frees and asks for its whole cache at every token; giving those pages back to the
+    system and faulting them in again took half the time of a batch of 1,024 rows.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_max = -1, -4  # malloc.h
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
 
 
 def _takes_pictures(path: Path | str) -> bool:

@@ -34,6 +34,9 @@ def build_tiny(out: Path, texts: Iterable[str], shape: TinySettings, *, seed: in
     """
     import torch
     from transformers import GenerationConfig, Qwen2_5_VLForConditionalGeneration
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # its bars would run through the stage's own
 
     processor = _processor(_tokenizer(texts, shape.vocab_size), shape)
     torch.manual_seed(seed)

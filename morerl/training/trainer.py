@@ -14,8 +14,11 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel
 from trl import GRPOTrainer, SFTTrainer
+from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
 from morerl.training.sampler import WindowSampler
+
+TOKEN_SUM_LOSSES = ("dapo", "cispo", "vespo")  # over num_items_in_batch: a row of no tokens is no part of them
 
 
 class _WholeResume:
@@ -63,6 +66,18 @@ class ScheduledGRPOTrainer(_WholeResume, GRPOTrainer):
             batch["num_items_in_batch"] = tokens.clamp(min=1)
         return batch
 
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        # why: the masked rows, more than half of all later in training, would cost a forward and a backward each
+        if self.model.training and self.beta == 0.0 and self.loss_type in TOKEN_SUM_LOSSES:
+            inputs = take_rows(inputs, self._rows_that_teach(inputs["completion_mask"]))
+        return super()._compute_loss(model, inputs)
+
+    def _rows_that_teach(self, mask: torch.Tensor) -> list[int]:
+        """Rows with tokens, filled up with others to one number on all ranks (TRL gathers per row)."""
+        teaches = mask.any(dim=1)
+        wanted = max(1, int(self.accelerator.gather(teaches.sum()).max()))
+        return teaches.int().argsort(descending=True, stable=True)[:wanted].sort().values.tolist()
+
     def _has_spread(self, advantages: torch.Tensor) -> torch.Tensor:
         """[B] bool on this rank: does the row's group, which may lie on several ranks, hold any advantage?"""
         everyone = self.accelerator.gather(advantages)
@@ -73,3 +88,14 @@ class ScheduledGRPOTrainer(_WholeResume, GRPOTrainer):
             (self.accelerator.process_index + 1) * len(advantages),
         )
         return spread.repeat_interleave(self.num_generations)[mine]
+
+
+def take_rows(batch: dict[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+    """Those rows of a TRL batch, with their own pictures; what is not per row stays."""
+
+    def take(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value[list(rows)] if value.ndim else value
+        return [value[row] for row in rows] if isinstance(value, list) else value
+
+    return unsplit_pixel_values_by_grid({key: take(value) for key, value in split_pixel_values_by_grid(batch).items()})
