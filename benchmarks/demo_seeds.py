@@ -3,7 +3,7 @@
     python -m benchmarks.demo_seeds --seeds 5 --out assets/results/demo.md
 
 For each seed: `morerl demo`, then the same GRPO straight from the untrained model. Runs that are done
-are read, not run again. With --parallel 2 two seeds run side by side, each on one thread.
+are read, not run again. With --parallel 2 two seeds run side by side, each on half the cores.
 """
 
 from __future__ import annotations
@@ -76,10 +76,9 @@ def run_cold(seed: int, runs: Path, parallel: int) -> dict[str, float]:
 
 def morerl(parallel: int, verb: str, *overrides: str) -> None:
     """Runs one verb, as a user would."""
-    threads = {"OMP_NUM_THREADS": "1"} if parallel > 1 else {}
-    subprocess.run(
-        [sys.executable, "-m", "morerl", verb, CONFIG, *overrides], check=True, env={**os.environ, **threads}
-    )
+    threads = str(max(1, (os.cpu_count() or 1) // parallel))
+    environment = {"OMP_NUM_THREADS": threads, **os.environ}
+    subprocess.run([sys.executable, "-m", "morerl", verb, CONFIG, *overrides], check=True, env=environment)
 
 
 def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
@@ -93,7 +92,7 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     command = f"python -m benchmarks.demo_seeds --seeds {len(rows)} --parallel {options.parallel}"
     machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU, Python {platform.python_version()}"
-    threads = ", one thread a seed" if options.parallel > 1 else ""
+    threads = f", {os.environ['OMP_NUM_THREADS']} thread a run" if "OMP_NUM_THREADS" in os.environ else ""
     return "\n".join(
         [
             "# The demo over seeds",

@@ -63,6 +63,7 @@ class TinySettings(Section):
     layers: int = Field(default=4, ge=1)
     heads: int = Field(default=4, ge=1)
     intermediate_size: int = Field(default=384, ge=16)
+    attention_dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="of the text layers, in training")
     vision_hidden_size: int = Field(default=64, ge=16)
     vision_layers: int = Field(default=2, ge=1)
     patch_size: int = Field(default=8, ge=2, description="pixels; one image token covers 2x2 patches")

@@ -172,3 +172,15 @@ def test_taken_rows_keep_their_own_pictures():
     assert taken["num_images"] == [1, 0] and taken["image_grid_thw"].tolist() == [[1, 2, 6]]
     assert taken["pixel_values"].flatten().tolist() == list(range(12, 24))
     assert taken["completion_mask"].tolist() == [[0, 1, 0], [0, 0, 1]] and taken["num_items_in_batch"] == 9
+
+
+def test_projecting_only_the_learnt_tokens_gives_the_stock_loss_and_gradient(narrow_model, tmp_path, monkeypatch):
+    def step(stock):
+        if stock:
+            monkeypatch.setattr("trl.trainer.utils._use_triton", lambda device: False)
+        one, norm = train(GRPOTrainer, narrow_model, tmp_path / str(stock), spread)
+        return norm, [parameter.detach().clone() for parameter in one.model.parameters()]
+
+    ours, stock = step(False), step(True)
+    assert ours[0] == pytest.approx(stock[0], rel=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours[1], stock[1], strict=True))

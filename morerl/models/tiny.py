@@ -112,6 +112,7 @@ def _config(shape: TinySettings, tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
             "num_hidden_layers": shape.layers,
             "num_attention_heads": shape.heads,
             "num_key_value_heads": shape.heads,
+            "attention_dropout": shape.attention_dropout,
             "max_position_embeddings": 4096,
             "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": sections},
             "bos_token_id": token("<|endoftext|>"),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import trl.trainer.utils
 from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel
@@ -17,6 +18,10 @@ from trl import GRPOTrainer, SFTTrainer
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
 from morerl.training.sampler import WindowSampler
+
+# why: off the GPU, TRL projects every position on the vocabulary, prompts and padding too, for compilers that
+# want fixed shapes; a CPU has no such wish, and on texts of few learnt tokens half of a step goes there
+trl.trainer.utils._use_triton = lambda device: device.type in ("cuda", "xpu", "cpu")
 
 TOKEN_SUM_LOSSES = ("dapo", "cispo", "vespo")  # over num_items_in_batch: a row of no tokens is no part of them
 
