@@ -97,8 +97,8 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
         [
             "# The demo over seeds",
             "",
-            "Micro-F1 on the test split of the drawn world (about 1,080 pairs, `none` excluded), in per cent. Each seed",
-            "draws its own world and starts from its own random weights. The checkpoint is chosen on dev.",
+            "Micro-F1 on the test split of the drawn world (about 1,080 pairs, `none` excluded), in per cent. Each",
+            "seed draws its own world and starts from its own random weights. The checkpoint is chosen on dev.",
             "",
             *lines,
             "",
