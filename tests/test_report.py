@@ -269,6 +269,15 @@ def test_groups_and_unparseable_stand_apart_from_the_rates(run):
     assert "one_entity/n" not in text and "4.2 % of 24 completions" in text
 
 
+def test_labels_without_a_sample_are_said_to_weigh_on_the_macro_figures(run):
+    assert "occur in no test sample" not in written(run)[0]
+    data = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    for stage in ("sft", "grpo"):
+        data[stage]["per_label"][LABELS[1]] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "gold": 0, "predicted": 1}
+    (run / "metrics.json").write_text(json.dumps(data), encoding="utf-8")
+    assert "1 of the 4 labels occur in no test sample" in written(run)[0]
+
+
 def test_a_torn_log_keeps_its_good_lines(run):
     with (run / "grpo" / "log.jsonl").open("a") as file:
         file.write('{"step": 60, "lo')
