@@ -17,7 +17,7 @@ from morerl.training.trainer import ScheduledGRPOTrainer, take_rows
 PROMPTS = 4
 
 
-def trainer(kind, narrow_model, folder, reward, **extra):
+def trainer(kind, narrow_model, folder, reward, attention_dropout=0.0, **extra):
     tokenizer = load_processing(narrow_model).tokenizer
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     torch.manual_seed(0)
@@ -29,6 +29,7 @@ def trainer(kind, narrow_model, folder, reward, **extra):
             num_hidden_layers=2,
             num_attention_heads=2,
             num_key_value_heads=2,
+            attention_dropout=attention_dropout,
         )
     )
     rows = [{"prompt": [{"role": "user", "content": f"text {n}"}], "number": n} for n in range(PROMPTS)]
@@ -48,6 +49,7 @@ def trainer(kind, narrow_model, folder, reward, **extra):
         disable_tqdm=True,
         gradient_checkpointing=False,
         loss_type="dapo",
+        disable_dropout=True,
     )
     return kind(
         model=model,
@@ -90,6 +92,29 @@ def test_groups_without_spread_do_not_dilute_the_step(narrow_model, tmp_path):
     _, stock_norm = train(GRPOTrainer, narrow_model, tmp_path / "stock", half_spread)
     _, our_norm = train(ScheduledGRPOTrainer, narrow_model, tmp_path / "ours", half_spread)
     assert our_norm == pytest.approx(2 * stock_norm, rel=0.02)
+
+
+def test_rollouts_come_from_the_policy_itself_and_not_from_its_dropout(narrow_model, tmp_path, monkeypatch):
+    """TRL generates in training mode, and its own `disable_dropout` leaves attention dropout on."""
+
+    def draws(kind, **extra):
+        one = trainer(kind, narrow_model, tmp_path / kind.__name__, spread, attention_dropout=0.5, **extra)
+        modes, generate = [], one.model.generate
+
+        def spied(*args, **kwargs):
+            modes.append(one.model.training)
+            return generate(*args, **kwargs)
+
+        monkeypatch.setattr(one.model, "generate", spied)
+        one.train()
+        tokens = torch.arange(20).unsqueeze(0)
+        assert modes and all(modes) and one.model.training
+        return one.model(tokens).logits, one.model(tokens).logits
+
+    stock = draws(GRPOTrainer)
+    ours = draws(ScheduledGRPOTrainer, windows=[list(range(PROMPTS))])
+    assert not torch.equal(*stock)
+    assert torch.equal(*ours)
 
 
 TWO_RANKS = """

@@ -51,6 +51,7 @@ class ScheduledGRPOTrainer(_WholeResume, GRPOTrainer):
     def __init__(self, *args: Any, windows: Sequence[Sequence[int]], **kwargs: Any) -> None:
         self._windows = windows
         super().__init__(*args, **kwargs)
+        drop_nothing(self.model)
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler[int]:
         # why: the schedule is an order, and the stock sampler would shuffle it
@@ -93,6 +94,19 @@ class ScheduledGRPOTrainer(_WholeResume, GRPOTrainer):
             (self.accelerator.process_index + 1) * len(advantages),
         )
         return spread.repeat_interleave(self.num_generations)[mine]
+
+
+def drop_nothing(model: torch.nn.Module) -> None:
+    """Switches dropout off for good, in layers and in attention.
+
+    TRL samples rollouts with the model in training mode, so under dropout they come from another
+    policy than the one that is scored and kept; its `disable_dropout` (off by default) reaches layers only.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0  # type: ignore[assignment]
 
 
 def take_rows(batch: dict[str, Any], rows: Sequence[int]) -> dict[str, Any]:
