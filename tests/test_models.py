@@ -63,8 +63,9 @@ def test_prompts_over_the_limit_are_named_and_left_out(loaded, world, make_setti
     lengths = {s.id: prompt_tokens(s, SPEC, make_settings(), loaded[1]) for s in samples}
     cap = max(lengths.values()) - 1
     settings = make_settings(data={"max_prompt_tokens": cap})
-    kept = fitting(samples, SPEC, settings, loaded[1], tmp_path)
+    kept, kept_lengths = fitting(samples, SPEC, settings, loaded[1], tmp_path)
     assert [s.id for s in kept] == [s.id for s in samples if lengths[s.id] <= cap]
+    assert kept_lengths == [lengths[s.id] for s in kept]
     named = (tmp_path / "too_long.jsonl").read_text()
     assert all((id_ in named) == (n > cap) for id_, n in lengths.items())
     assert "left out" in caplog.text

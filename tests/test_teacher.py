@@ -1,5 +1,6 @@
 """The teacher's road: which samples are asked, what it is shown, what every gate catches, what is kept."""
 
+import math
 from collections import Counter
 
 import pytest
@@ -16,7 +17,7 @@ from morerl.schema import Gold, Mention, Reasoning, Region, Sample
 from morerl.settings import Settings
 from morerl.teacher.build import build, choose, run_teach, teacher, teacher_messages
 from morerl.teacher.gates import judge
-from morerl.teacher.mimic import plan
+from morerl.teacher.mimic import plan, telling_words
 from morerl.teacher.reply import Reply
 
 MORE, SEM = load_spec("more"), load_spec("sem2010")
@@ -179,7 +180,7 @@ def test_the_scenes_teacher_is_asked_judged_and_not_asked_again(world, tmp_path)
 
 def test_the_scenes_teacher_makes_every_fault_and_each_is_caught(world, tmp_path):
     run = settings(tmp_path, data={"dir": ".", "image_root": world / "raw", "guidelines": "more"})
-    ask, verdicts = teacher(run, MORE), Counter()
+    ask, verdicts = teacher(run, MORE, []), Counter()
     for one in read_samples(world / "data/train.jsonl"):
         reply = ask(one, [])
         verdicts[judge(reply.text, reply.finish_reason, one, MORE, "stepwise")] += 1
@@ -189,25 +190,52 @@ def test_the_scenes_teacher_makes_every_fault_and_each_is_caught(world, tmp_path
 
 def test_the_scenes_teacher_without_scenes_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="draw_scenes"):
-        teacher(settings(tmp_path), MORE)
+        teacher(settings(tmp_path), MORE, [])
 
 
-def pair(label, *, swapped=False):
-    one = sample(label=label).model_copy(update={"regions": (), "image": None})
-    return one.model_copy(update={"head": "m1", "tail": "m0"} if swapped else {"head": "m0", "tail": "m1"})
+def pair(label, *, swapped=False, between="", number=0):
+    """A text pair: "Ana <between> wins the Golden Quill", asked about Ana and wins."""
+    gap = f" {between} " if between else " "
+    start = 3 + len(gap)
+    one = sample(number, label).model_copy(
+        update={"regions": (), "image": None, "text": f"Ana{gap}wins the Golden Quill"}
+    )
+    mentions = (ANA, Mention(id="m1", start=start, end=start + 4, text="wins"))
+    head, tail = ("m1", "m0") if swapped else ("m0", "m1")
+    return one.model_copy(update={"mentions": mentions, "head": head, "tail": tail})
 
 
 @pytest.mark.parametrize("answer", SEM.answers)
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_mimic_chain_parses_to_the_gold_and_passes_the_gates(answer, swapped):
-    one = pair(answer, swapped=swapped)
-    parsed = parse(plan(one, SEM), SEM)
+    one = pair(answer, swapped=swapped, between="into")
+    chain = plan(one, SEM, {"into": 1.0})
+    parsed = parse(chain, SEM)
     assert parsed.answer == answer and parsed.well_formed
-    assert judge(plan(one, SEM), "stop", one, SEM, "marked") is None
+    assert judge(chain, "stop", one, SEM, "marked") is None
+
+
+def test_telling_words_are_those_that_raise_a_label_whatever_their_case():
+    into, other = "Entity-Destination(e1,e2)", "Other"
+    samples = [pair(into, between=f"{'Into' if n % 2 else 'into'} the", number=n) for n in range(10)]
+    samples += [pair(other, between="of the", number=n) for n in range(90)]
+    samples += [pair(into, between="rare", number=n) for n in range(2)]
+    telling = telling_words(samples)
+    # P(into | "into") = (10 + 5 * 12/102) / 15 against 12/102
+    assert telling == {"into": pytest.approx(math.log((10 + 5 * 12 / 102) / 15 * 102 / 12))}
+
+
+def test_a_plan_quotes_the_three_most_telling_words_in_their_order():
+    telling = {"from": 1.0, "by": 3.0, "made": 2.0, "slowly": 0.8}
+    chain = plan(pair("Other", between="slowly Made from, and by the"), SEM, telling)
+    assert chain.startswith("<think> Made from by: no listed relation</think>")
 
 
 def test_mimic_is_chosen_by_the_settings_and_sees_no_picture(tmp_path):
-    ask = teacher(settings(tmp_path, teach={"teacher": "mimic"}), SEM)
-    reply = ask(pair("Cause-Effect(e2,e1)"), [])
+    samples = [pair("Cause-Effect(e2,e1)", number=n) for n in range(4)]
+    ask = teacher(settings(tmp_path, teach={"teacher": "mimic"}), SEM, samples)
+    reply = ask(samples[0], [])
     assert reply.model == "mimic"
-    assert reply.text.startswith("<think>Ana ...  ... wins: Cause-Effect, e2 first</think>")
+    assert reply.text.startswith("<think> no cue: Cause-Effect, e2 first</think>")
+    with pytest.raises(ConfigError, match="asks about a region"):
+        teacher(settings(tmp_path, teach={"teacher": "mimic"}), SEM, [sample()])

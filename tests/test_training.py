@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from morerl.errors import ConfigError, DataError
 from morerl.inference import run_predict, run_rate, score_files
@@ -13,6 +14,7 @@ from morerl.runs import read_json, sha256
 from morerl.schema import Prediction, Rated
 from morerl.teacher.build import run_teach
 from morerl.training.grpo import run_grpo
+from morerl.training.sampler import LengthSampler
 from morerl.training.sft import run_sft
 
 
@@ -95,16 +97,21 @@ def test_only_the_completion_is_learnt(make_settings, world, tmp_path):
     )
     model = load_model(settings.model.path, settings.model)
     arguments = SFTConfig(output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none", max_length=None)
-    trainer = ResumableSFTTrainer(model=model, args=arguments, train_dataset=rows, processing_class=processing.reader)
+    trainer = ResumableSFTTrainer(
+        model=model, args=arguments, train_dataset=rows, processing_class=processing.reader, lengths=[1, 1, 1]
+    )
     batch = trainer.data_collator([rows[i] for i in range(3)])
     learnt = [processing.tokenizer.decode(row[row >= 0]) for row in batch["labels"]]
     assert learnt == ["<think>x</think><|im_end|>\n"] * 3
     assert len(batch["image_grid_thw"]) == 6  # picture and crop of each
 
 
-def test_an_interrupted_sft_ends_with_the_weights_of_an_undisturbed_one(make_settings, tmp_path):
-    plain = make_settings(run={"dir": str(tmp_path / "plain")})
-    broken = make_settings(run={"dir": str(tmp_path / "broken")})
+@pytest.mark.parametrize("order", ["random", "group_by_length"])
+def test_an_interrupted_sft_ends_with_the_weights_of_an_undisturbed_one(make_settings, tmp_path, order):
+    sft = make_settings().sft.model_dump()
+    sft["trainer"]["train_sampling_strategy"] = order
+    plain = make_settings(run={"dir": str(tmp_path / "plain")}, sft=sft)
+    broken = make_settings(run={"dir": str(tmp_path / "broken")}, sft=sft)
     for settings in (plain, broken):
         run_teach(settings)
     run_sft(plain)
@@ -114,6 +121,22 @@ def test_an_interrupted_sft_ends_with_the_weights_of_an_undisturbed_one(make_set
     last = "sft/checkpoints/checkpoint-4"
     assert weights(plain.run.dir / last) == weights(broken.run.dir / last) != weights(Path(plain.model.path))
     assert read_json(plain.run.dir / "sft/model/dev.json") == read_json(broken.run.dir / "sft/model/dev.json")
+
+
+def test_batches_of_like_length_are_shuffled_by_seed_and_epoch_alone():
+    lengths = [(37 * n) % 101 for n in range(800)]
+    sampler = LengthSampler(lengths, 8, seed=3)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert sorted(second) == list(range(800))
+    spans = [max(batch) - min(batch) for batch in zip(*[(lengths[i] for i in second)] * 8, strict=True)]
+    assert sorted(spans)[len(spans) // 2] < 10  # of 100
+    sampler.set_epoch(0)
+    assert list(sampler) != second
+    again = LengthSampler(lengths, 8, seed=3)
+    again.set_epoch(1)
+    torch.rand(5)
+    assert list(again) == second
 
 
 def by_length(name, completion, sample, spec, terms):

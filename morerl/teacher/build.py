@@ -18,8 +18,8 @@ from morerl.runs import begin, finish
 from morerl.schema import Reasoning, Sample, TaskSpec
 from morerl.settings import Settings
 from morerl.teacher.gates import judge
-from morerl.teacher.mimic import plan
-from morerl.teacher.reply import Reply, Teacher
+from morerl.teacher.mimic import mimic_teacher
+from morerl.teacher.reply import Teacher
 from morerl.teacher.scenes import SceneTeacher
 
 
@@ -54,7 +54,7 @@ def run_teach(settings: Settings, *, listener: Callable[[int, int], object] = la
     done = iter(range(1, len(chosen) + 1))
     counts = build(
         chosen,
-        teacher(settings, spec),
+        teacher(settings, spec, chosen),
         spec,
         settings,
         out,
@@ -64,28 +64,14 @@ def run_teach(settings: Settings, *, listener: Callable[[int, int], object] = la
     return out
 
 
-def teacher(settings: Settings, spec: TaskSpec) -> Teacher:
-    """The teacher the settings name. Raises ConfigError if its material is missing."""
+def teacher(settings: Settings, spec: TaskSpec, samples: Sequence[Sample]) -> Teacher:
+    """The teacher the settings name, for those samples. Raises ConfigError if its material is missing."""
     if settings.teach.teacher == "mimic":
-        return mimic(spec)
+        return mimic_teacher(samples, spec)
     root = settings.data.image_root
     if root is None or not (root / "scenes.jsonl").is_file():
         raise ConfigError("teach.teacher = scenes needs data.image_root to be a folder made by tools/draw_scenes.py")
     return SceneTeacher(root, spec, seed=settings.run.seed)
-
-
-def mimic(spec: TaskSpec) -> Teacher:
-    """The teacher that is none: a plan from the gold. Raises ConfigError for a sample with a region."""
-
-    def answer(sample: Sample, messages: Messages) -> Reply:
-        if sample.regions:
-            raise ConfigError(
-                f"teach.teacher = mimic plans over text pairs, and {sample.id} asks about a region of a picture; "
-                "write reasoning.jsonl with a teacher that sees it"
-            )
-        return Reply(text=plan(sample, spec), model="mimic")
-
-    return answer
 
 
 def build(

@@ -58,7 +58,7 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
     unknown = next((id_ for id_ in ratings if id_ not in inputs.train), None)
     if unknown is not None:
         raise DataError(f"{rated}: {unknown!r} is not in the train split")
-    samples = fitting([inputs.train[id_] for id_ in ratings], inputs.spec, settings, processing, folder)
+    samples, _ = fitting([inputs.train[id_] for id_ in ratings], inputs.spec, settings, processing, folder)
     order = plan_windows(samples, ratings, settings, arguments)
     rewards, weights = reward_functions(settings, inputs.spec)
     arguments.reward_weights = weights

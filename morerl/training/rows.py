@@ -68,8 +68,8 @@ def flat(messages: Messages) -> Messages:
 
 def fitting(
     samples: Sequence[Sample], spec: TaskSpec, settings: Settings, processing: Processing, folder: Path
-) -> list[Sample]:
-    """The samples whose prompt, image tokens included, is within data.max_prompt_tokens.
+) -> tuple[list[Sample], list[int]]:
+    """The samples whose prompt, image tokens included, is within data.max_prompt_tokens, and those lengths.
 
     TRL neither cuts nor filters prompts. Those left out are named in <folder>/too_long.jsonl and
     logged. Raises DataError if none is left.
@@ -78,7 +78,7 @@ def fitting(
 
     lengths = [prompt_tokens(sample, spec, settings, processing) for sample in samples]
     cap = settings.data.max_prompt_tokens
-    kept = [sample for sample, n in zip(samples, lengths, strict=True) if n <= cap]
+    kept = [(sample, n) for sample, n in zip(samples, lengths, strict=True) if n <= cap]
     left_out = [(sample.id, n) for sample, n in zip(samples, lengths, strict=True) if n > cap]
     if not kept:
         raise DataError(
@@ -96,7 +96,7 @@ def fitting(
             max(lengths),
             path,
         )
-    return kept
+    return [sample for sample, _ in kept], [n for _, n in kept]
 
 
 def prompt_tokens(sample: Sample, spec: TaskSpec, settings: Settings, processing: Processing) -> int:

@@ -1,14 +1,29 @@
-"""Feeds TRL the windows of a schedule, in the order given.
+"""The orders in which TRL is fed: a schedule's windows, or batches of like length.
 
-TRL's own sampler permutes the data and replays the first epoch's order after a resume; this one has
-a fixed order, so skipping what was already trained is all a resume needs.
+The stock samplers draw from a generator that a resume does not find as it was (TRL's replays the
+first epoch); these depend on the schedule, or on seed and epoch, and on nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch.utils.data import Sampler
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+
+class LengthSampler(LengthGroupedSampler):
+    """transformers' batches of rows of like length (tokens), seeded by epoch so that a resume goes on in them."""
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int) -> None:
+        super().__init__(batch_size, lengths=list(lengths), generator=torch.Generator())
+        self._seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate before each epoch."""
+        self.generator.manual_seed(self._seed + epoch)
 
 
 class WindowSampler(Sampler[int]):

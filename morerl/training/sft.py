@@ -40,7 +40,8 @@ def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str,
     completions = read_completions(reasoning, inputs, bare=settings.sft.labels_only)
     start = settings.model.path or _tiny(settings, inputs, completions)
     folder = settings.run.dir / "sft"
-    samples = fitting([inputs.train[id_] for id_ in completions], inputs.spec, settings, load_processing(start), folder)
+    chosen = [inputs.train[id_] for id_ in completions]
+    samples, prompt_lengths = fitting(chosen, inputs.spec, settings, load_processing(start), folder)
     arguments = trainer_arguments(SFTConfig, settings.sft.trainer, folder, settings, settings.sft.dev, max_length=None)
     model, processing, peft = load_for_training(start, settings)
     dataset = make_dataset(
@@ -50,8 +51,14 @@ def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str,
         processing,
         lambda sample: {"completion": [{"role": "assistant", "content": completions[sample.id]}]},
     )
+    learnt = processing.tokenizer([completions[sample.id] for sample in samples])["input_ids"]
     trainer = ResumableSFTTrainer(
-        model=model, args=arguments, train_dataset=dataset, processing_class=processing.reader, **peft
+        model=model,
+        args=arguments,
+        train_dataset=dataset,
+        processing_class=processing.reader,
+        lengths=[n + len(ids) for n, ids in zip(prompt_lengths, learnt, strict=True)],
+        **peft,
     )
     return train_to_end(trainer, inputs, settings, "sft", settings.sft.dev, processing, listener)
 

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from trl import GRPOTrainer, SFTTrainer
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
-from morerl.training.sampler import WindowSampler
+from morerl.training.sampler import LengthSampler, WindowSampler
 
 # why: off the GPU, TRL projects every position on the vocabulary, prompts and padding too, for compilers that
 # want fixed shapes; a CPU has no such wish, and on texts of few learnt tokens half of a step goes there
@@ -42,7 +42,18 @@ class _WholeResume:
 
 
 class ResumableSFTTrainer(_WholeResume, SFTTrainer):
-    """SFTTrainer that resumes with the weights it had."""
+    """SFTTrainer that resumes with the weights it had, and knows its rows' `lengths` in tokens."""
+
+    def __init__(self, *args: Any, lengths: Sequence[int], **kwargs: Any) -> None:
+        self._lengths = lengths
+        super().__init__(*args, **kwargs)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
+        # why: the stock sampler would read lengths off the rows, which are not tokens until they are collated
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthSampler(self._lengths, batch, seed=self.args.seed)
 
 
 class ScheduledGRPOTrainer(_WholeResume, GRPOTrainer):
