@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 demo: setup
 	$(BIN)/morerl demo configs/scenes/demo.yaml
 
-test: setup lint
+test: .venv/deepspeed lint
 	$(BIN)/python -m pytest
 
 lint: setup
@@ -23,5 +23,9 @@ setup: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "morerl needs Python 3.11 or newer")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv/deepspeed: .venv/ready  # apart: it takes long to import, and speaks on every start
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,deepspeed]'
 	touch $@
