@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from morerl.errors import ConfigError
 from morerl.guidelines import known_specs, load_spec
 from morerl.prompts.parse import TAGS, normalise, parse
-from morerl.prompts.render import STEPS, TEMPLATES, describe, fill, mark, picture_count, render, render_gold
+from morerl.prompts.render import STEPS, TEMPLATES, describe, excerpt, fill, mark, picture_count, render, render_gold
 from morerl.schema import Gold, Mention, Region, Sample
 from morerl.settings import ImageSettings, PromptSettings
 
@@ -130,6 +130,33 @@ def test_marks_can_be_taken_off_again(text, data):
 def test_only_mentions_are_marked():
     assert mark(PICTURED) == "a <e2>b</e2> c d e"
     assert describe(PICTURED, "r0") == "the object at (10, 20, 30, 100)"
+
+
+@pytest.mark.parametrize(
+    ("text", "head", "tail", "shown"),
+    [
+        ("far near  one in two, and far", (10, 13), (17, 20), "near  <e1>one</e1> in <e2>two</e2>,"),
+        ("far near one in two next far", (16, 19), (9, 12), "near <e2>one</e2> in <e1>two</e1> next"),
+        ("one two", (0, 3), (4, 7), "<e1>one</e1> <e2>two</e2>"),
+        ("  one near ", (2, 5), (2, 5), "<e1><e2>one</e2></e1> near"),
+    ],
+)
+def test_an_excerpt_has_one_word_on_either_side(text, head, tail, shown):
+    assert excerpt(sample([head, tail], text=text)) == shown
+
+
+@given(st.text(min_size=2, max_size=12), st.data())
+def test_an_excerpt_is_a_part_of_the_marked_text(text, data):
+    spans = []
+    for _ in range(2):
+        start = data.draw(st.integers(0, len(text) - 1))
+        spans.append((start, data.draw(st.integers(start + 1, len(text)))))
+    one = sample(spans, text=text)
+    assert excerpt(one) in mark(one)
+
+
+def test_with_a_region_the_excerpt_is_all_of_the_text():
+    assert excerpt(PICTURED) == mark(PICTURED)
 
 
 # --- parsing

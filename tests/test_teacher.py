@@ -80,7 +80,7 @@ def test_choose_never_takes_more_than_there_are(labels, share):
 # --- what it is shown
 
 
-@pytest.mark.parametrize("template", ["stepwise", "stepwise_brief", "guided", "marked"])
+@pytest.mark.parametrize("template", ["stepwise", "stepwise_brief", "guided", "excerpt"])
 def test_only_the_teacher_is_shown_the_gold(tmp_path, template):
     run = settings(tmp_path, prompt={"template": template})
     (student,) = render(sample(), MORE, run.prompt, run.images)
@@ -130,8 +130,8 @@ def test_every_gate_names_its_fault(think, answer, verdict):
 
 
 def test_a_template_without_steps_asks_for_none():
-    assert judge(render_completion("so", GOLD), "stop", sample(), MORE, "marked") is None
-    assert judge(render_completion(CHAIN, GOLD), "stop", sample(), MORE, "marked") == "steps"
+    assert judge(render_completion("so", GOLD), "stop", sample(), MORE, "excerpt") is None
+    assert judge(render_completion(CHAIN, GOLD), "stop", sample(), MORE, "excerpt") == "steps"
 
 
 # --- what is kept
@@ -212,7 +212,7 @@ def test_a_mimic_chain_parses_to_the_gold_and_passes_the_gates(answer, swapped):
     chain = plan(one, SEM, {"into": 1.0})
     parsed = parse(chain, SEM)
     assert parsed.answer == answer and parsed.well_formed
-    assert judge(chain, "stop", one, SEM, "marked") is None
+    assert judge(chain, "stop", one, SEM, "excerpt") is None
 
 
 def test_telling_words_are_those_that_raise_a_label_whatever_their_case():

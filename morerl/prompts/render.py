@@ -48,6 +48,7 @@ def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, *
         head=describe(sample, sample.head),
         tail=describe(sample, sample.tail),
         bracketed=mark(sample, "[ ", " ]"),
+        excerpt=excerpt(sample),
         question=spec.question,
         spec=spec,
         pictures=() if sample.image is None else images.views,
@@ -101,6 +102,20 @@ def mark(sample: Sample, left: str = "<e{}>", right: str = "</e{}>") -> str:
         pieces += [sample.text[position:offset], tag]
         position = offset
     return "".join(pieces) + sample.text[position:]
+
+
+def excerpt(sample: Sample) -> str:
+    """The marked text from one argument to the other with a word on either side; all of it unless both are mentions."""
+    arguments = [sample.argument(sample.head), sample.argument(sample.tail)]
+    mentions = [one for one in arguments if isinstance(one, Mention)]
+    if len(mentions) < 2:
+        return mark(sample)
+    start, end = min(one.start for one in mentions), max(one.end for one in mentions)
+    before, after = sample.text[:start], sample.text[end:]
+    first = before.rfind(before.split()[-1]) if before.split() else start
+    last = after.find(after.split()[0]) + len(after.split()[0]) if after.split() else 0
+    moved = [one.model_copy(update={"start": one.start - first, "end": one.end - first}) for one in mentions]
+    return mark(sample.model_copy(update={"text": sample.text[first : end + last], "mentions": tuple(moved)}))
 
 
 def render_completion(think: str, answer: str) -> str:
