@@ -270,12 +270,19 @@ def test_groups_and_unparseable_stand_apart_from_the_rates(run):
 
 
 def test_labels_without_a_sample_are_said_to_weigh_on_the_macro_figures(run):
-    assert "occur in no test sample" not in written(run)[0]
-    data = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    for stage in ("sft", "grpo"):
-        data[stage]["per_label"][LABELS[1]] = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "gold": 0, "predicted": 1}
-    (run / "metrics.json").write_text(json.dumps(data), encoding="utf-8")
-    assert "1 of the 4 labels occur in no test sample" in written(run)[0]
+    def with_absent(*names, protocol="more"):
+        data = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        for stage in ("sft", "grpo"):
+            data[stage]["protocol"] = protocol
+            for name in names:
+                data[stage]["per_label"][name] = dict.fromkeys(("precision", "recall", "f1", "gold", "predicted"), 0)
+        (run / "metrics.json").write_text(json.dumps(data), encoding="utf-8")
+        return written(run)[0]
+
+    said = "Relations without a test sample: 1;"
+    assert "without a test sample" not in with_absent("none")
+    assert said in with_absent(LABELS[1])
+    assert said not in with_absent(LABELS[1], protocol="sem2010")  # whose average leaves them out
 
 
 def test_a_torn_log_keeps_its_good_lines(run):

@@ -12,7 +12,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
 from morerl.models.load import load_processing
-from morerl.training.trainer import ScheduledGRPOTrainer, take_rows
+from morerl.training.trainer import ScheduledGRPOTrainer, drop_nothing, take_rows
 
 PROMPTS = 4
 
@@ -49,7 +49,7 @@ def trainer(kind, narrow_model, folder, reward, attention_dropout=0.0, **extra):
         disable_tqdm=True,
         gradient_checkpointing=False,
         loss_type="dapo",
-        disable_dropout=True,
+        disable_dropout=kind is GRPOTrainer,
     )
     return kind(
         model=model,
@@ -115,6 +115,17 @@ def test_rollouts_come_from_the_policy_itself_and_not_from_its_dropout(narrow_mo
     ours = draws(ScheduledGRPOTrainer, windows=[list(range(PROMPTS))])
     assert not torch.equal(*stock)
     assert torch.equal(*ours)
+
+
+def test_dropout_of_layers_and_of_any_name_is_switched_off():
+    class Old(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers, self.dropout, self.width = torch.nn.Sequential(torch.nn.Dropout(0.5)), 0.3, 0.3
+
+    model = Old()
+    drop_nothing(model)
+    assert (model.layers[0].p, model.dropout, model.width) == (0.0, 0.0, 0.3)
 
 
 TWO_RANKS = """

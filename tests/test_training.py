@@ -1,11 +1,14 @@
 """Both training stages on TRL, with the narrow model: what is learnt, in which order, and what a stop costs."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from morerl.config import dump_settings
 from morerl.errors import ConfigError, DataError
 from morerl.inference import run_predict, run_rate, score_files
 from morerl.jsonl import read_records, write_records
@@ -106,24 +109,67 @@ def test_only_the_completion_is_learnt(make_settings, world, tmp_path):
     assert len(batch["image_grid_thw"]) == 6  # picture and crop of each
 
 
+def in_epoch_two(make_settings, folder, order, batch_size=4):
+    """Settings of ten steps with a checkpoint after every other; about 24 chains, so an epoch has six."""
+    sft = make_settings().sft.model_dump()
+    sft["trainer"] |= {
+        "train_sampling_strategy": order,
+        "max_steps": 10,
+        "per_device_train_batch_size": batch_size,
+    }
+    return make_settings(run={"dir": str(folder)}, sft=sft, teach={"teacher": "scenes", "share": 0.1})
+
+
 @pytest.mark.parametrize("order", ["random", "group_by_length"])
 def test_an_interrupted_sft_ends_with_the_weights_of_an_undisturbed_one(make_settings, tmp_path, order):
-    sft = make_settings().sft.model_dump()
-    sft["trainer"]["train_sampling_strategy"] = order
-    plain = make_settings(run={"dir": str(tmp_path / "plain")}, sft=sft)
-    broken = make_settings(run={"dir": str(tmp_path / "broken")}, sft=sft)
+    plain = in_epoch_two(make_settings, tmp_path / "plain", order)
+    broken = in_epoch_two(make_settings, tmp_path / "broken", order)
     for settings in (plain, broken):
         run_teach(settings)
     run_sft(plain)
     with pytest.raises(Stop):
-        run_sft(broken, listener=stop_at(3))
+        run_sft(broken, listener=stop_at(9))
     run_sft(broken)
-    last = "sft/checkpoints/checkpoint-4"
+    last = "sft/checkpoints/checkpoint-10"
     assert weights(plain.run.dir / last) == weights(broken.run.dir / last) != weights(Path(plain.model.path))
     assert read_json(plain.run.dir / "sft/model/dev.json") == read_json(broken.run.dir / "sft/model/dev.json")
 
 
-def test_batches_of_like_length_are_shuffled_by_seed_and_epoch_alone():
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from morerl.config import load_settings
+from morerl.training.sft import run_sft
+
+
+def listener(done, total, figures):
+    if done == int(sys.argv[2]):
+        sys.exit("stopped")
+
+
+run_sft(load_settings(Path(sys.argv[1])), listener=listener)
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupted_sft_by_length_goes_on_in_its_order_on_two_ranks(make_settings, tmp_path):
+    """Accelerate tells a sampler the epoch, but after a resume not on several ranks."""
+    (tmp_path / "sft.py").write_text(INTERRUPTED)
+    ends = []
+    for name, stops in (("plain", (-1,)), ("broken", (9, -1))):
+        settings = in_epoch_two(make_settings, tmp_path / name, "group_by_length", batch_size=2)
+        run_teach(settings)
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(dump_settings(settings))
+        for stop in stops:
+            command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+            done = subprocess.run([*command, tmp_path / "sft.py", config, str(stop)], timeout=240, check=False)
+            assert (done.returncode == 0) == (stop == -1)
+        ends.append(weights(settings.run.dir / "sft/checkpoints/checkpoint-10"))
+    assert ends[0] == ends[1]
+
+
+def test_batches_of_like_length_are_drawn_by_seed_and_epoch_alone():
     lengths = [(37 * n) % 101 for n in range(800)]
     sampler = LengthSampler(lengths, 8, seed=3)
     sampler.set_epoch(1)

@@ -105,7 +105,10 @@ def mark(sample: Sample, left: str = "<e{}>", right: str = "</e{}>") -> str:
 
 
 def excerpt(sample: Sample) -> str:
-    """The marked text from one argument to the other with a word on either side; all of it unless both are mentions."""
+    """The marked text from one argument to the other, with the run of non-blanks next to them on either side.
+
+    All of it unless both arguments are mentions.
+    """
     arguments = [sample.argument(sample.head), sample.argument(sample.tail)]
     mentions = [one for one in arguments if isinstance(one, Mention)]
     if len(mentions) < 2:

@@ -1,7 +1,8 @@
 """Reasoning with no teacher: a short plan instantiated from the gold (MimicSFT's idea, for pair tasks).
 
-`were imported into: Entity-Destination, e1 first`: the words between the two mentions that speak for a
-label, then the decision. Which words speak is counted on the samples that are taught.
+`were imported into: Entity-Destination, e1 first`: words (and signs) from between the two mentions that
+speak for some label, then the decision. Which words speak is counted on the samples that are taught; the
+gold of the sample itself does not choose them, so a plan may quote what speaks against its decision.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ TELLING = 0.7  # in nats: a word that makes some label about twice as likely
 
 
 def mimic_teacher(samples: Sequence[Sample], spec: TaskSpec) -> Teacher:
-    """The teacher that is none, for those samples with gold. Raises ConfigError if one has a region."""
+    """The teacher that is none, for those samples with gold. Raises ConfigError if one asks about a region."""
     for sample in samples:
-        if sample.regions:
+        if not all(isinstance(sample.argument(role), Mention) for role in (sample.head, sample.tail)):
             raise ConfigError(
                 f"teach.teacher = mimic plans over text pairs, and {sample.id} asks about a region of a picture; "
                 "write reasoning.jsonl with a teacher that sees it"
@@ -44,7 +45,7 @@ def plan(sample: Sample, spec: TaskSpec, telling: dict[str, float]) -> str:
 
     Only for text pairs: both arguments must be mentions.
     """
-    answer = sample.gold.label  # type: ignore[union-attr]
+    answer = _label(sample)
     words = _between(sample)
     strength = [telling.get(word.lower(), 0.0) for word in words]
     best = sorted(range(len(words)), key=lambda i: -strength[i])[:CUES]
@@ -59,12 +60,12 @@ def telling_words(samples: Sequence[Sample]) -> dict[str, float]:
     The evidence is log P(label | word) / P(label), smoothed. Words under TELLING nats or in fewer
     than RARE of the samples, which must have gold, are left out.
     """
-    labels = Counter(sample.gold.label for sample in samples)  # type: ignore[union-attr]
+    labels = Counter(map(_label, samples))
     share = {label: n / len(samples) for label, n in labels.items()}
     beside: dict[str, Counter[str]] = defaultdict(Counter)
     for sample in samples:
         for word in {word.lower() for word in _between(sample)}:
-            beside[word][sample.gold.label] += 1  # type: ignore[union-attr]
+            beside[word][_label(sample)] += 1
 
     def evidence(seen: Counter[str]) -> float:
         n = seen.total() + PRIOR
@@ -72,6 +73,11 @@ def telling_words(samples: Sequence[Sample]) -> dict[str, float]:
 
     strength = {word: evidence(seen) for word, seen in beside.items() if seen.total() >= RARE}
     return {word: nats for word, nats in strength.items() if nats >= TELLING}
+
+
+def _label(sample: Sample) -> str:
+    assert sample.gold is not None, f"{sample.id} has no gold"
+    return sample.gold.label
 
 
 def _between(sample: Sample) -> list[str]:

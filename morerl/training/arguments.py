@@ -25,6 +25,7 @@ OURS = {
     "load_best_model_at_end": "the best dev checkpoint is always kept, in <stage>/model",
     "remove_unused_columns": "the rewards need the sample",
     "disable_tqdm": "morerl shows its own progress",
+    "disable_dropout": "GRPO drops nothing out, or its rollouts would come from another policy than the one it keeps",
     "resume_from_checkpoint": "a stage that is run again goes on by itself",
 }
 

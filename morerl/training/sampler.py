@@ -14,16 +14,23 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 
 class LengthSampler(LengthGroupedSampler):
-    """transformers' batches of rows of like length (tokens), seeded by epoch so that a resume goes on in them."""
+    """transformers' order for batches of rows of like length (tokens), a function of seed and epoch.
+
+    Fifty batches at a time are drawn at random, then sorted from long to short.
+    """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int) -> None:
         super().__init__(batch_size, lengths=list(lengths), generator=torch.Generator())
         self._seed = seed
-        self.set_epoch(0)
+        self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate before each epoch."""
-        self.generator.manual_seed(self._seed + epoch)
+        """To be called before each epoch, the first one after a resume too."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator.manual_seed(self._seed + self._epoch)
+        return super().__iter__()
 
 
 class WindowSampler(Sampler[int]):

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 import trl.trainer.utils
 from datasets import Dataset
+from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel
 from trl import GRPOTrainer, SFTTrainer
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
+from morerl.errors import ConfigError
 from morerl.training.sampler import LengthSampler, WindowSampler
 
 # why: off the GPU, TRL projects every position on the vocabulary, prompts and padding too, for compilers that
@@ -46,14 +48,26 @@ class ResumableSFTTrainer(_WholeResume, SFTTrainer):
 
     def __init__(self, *args: Any, lengths: Sequence[int], **kwargs: Any) -> None:
         self._lengths = lengths
+        self._order: LengthSampler | None = None
         super().__init__(*args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
-        # why: the stock sampler would read lengths off the rows, which are not tokens until they are collated
+        # why: the stock sampler asks a VLM's rows for "pixel_values" and fails, and a resume would not find its order
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
+        if len(self.train_dataset) != len(self._lengths):
+            raise ConfigError(
+                "trainer: group_by_length needs the rows as they are, with no packing and no filter of TRL's"
+            )
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthSampler(self._lengths, batch, seed=self.args.seed)
+        self._order = LengthSampler(self._lengths, batch, seed=self.args.seed)
+        return self._order
+
+    def _run_epoch(self, *args: Any, epoch: int, **kwargs: Any) -> None:
+        # why: on several ranks accelerate tells a sampler its epoch, but not through what skips batches after a resume
+        if self._order is not None:
+            self._order.set_epoch(epoch)
+        super()._run_epoch(*args, epoch=epoch, **kwargs)
 
 
 class ScheduledGRPOTrainer(_WholeResume, GRPOTrainer):
@@ -108,16 +122,17 @@ class ScheduledGRPOTrainer(_WholeResume, GRPOTrainer):
 
 
 def drop_nothing(model: torch.nn.Module) -> None:
-    """Switches dropout off for good, in layers and in attention.
+    """Switches dropout off for good, in layers and where a module keeps its rate as a number.
 
     TRL samples rollouts with the model in training mode, so under dropout they come from another
     policy than the one that is scored and kept; its `disable_dropout` (off by default) reaches layers only.
     """
     for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
+        if isinstance(module, _DropoutNd):
             module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0  # type: ignore[assignment]
+        for name, value in vars(module).items():
+            if name.endswith("dropout") and isinstance(value, float):
+                setattr(module, name, 0.0)
 
 
 def take_rows(batch: dict[str, Any], rows: Sequence[int]) -> dict[str, Any]:
