@@ -115,13 +115,14 @@ def test_mark_nests_its_tags(head, tail, marked):
     assert mark(sample([head, tail], text="one two six")) == marked
 
 
+def a_span(data, text):
+    start = data.draw(st.integers(0, len(text) - 1))
+    return start, data.draw(st.integers(start + 1, len(text)))
+
+
 @given(st.text(min_size=2, max_size=12), st.data())
 def test_marks_can_be_taken_off_again(text, data):
-    spans = []
-    for _ in range(2):
-        start = data.draw(st.integers(0, len(text) - 1))
-        spans.append((start, data.draw(st.integers(start + 1, len(text)))))
-    marked = mark(sample(spans, text=text))
+    marked = mark(sample([a_span(data, text), a_span(data, text)], text=text))
     for tag in ("<e1>", "</e1>", "<e2>", "</e2>"):
         marked = marked.replace(tag, "", 1)
     assert marked == text
@@ -147,11 +148,7 @@ def test_an_excerpt_has_one_word_on_either_side(text, head, tail, shown):
 
 @given(st.text(min_size=2, max_size=12), st.data())
 def test_an_excerpt_is_a_part_of_the_marked_text(text, data):
-    spans = []
-    for _ in range(2):
-        start = data.draw(st.integers(0, len(text) - 1))
-        spans.append((start, data.draw(st.integers(start + 1, len(text)))))
-    one = sample(spans, text=text)
+    one = sample([a_span(data, text), a_span(data, text)], text=text)
     assert excerpt(one) in mark(one)
 
 
