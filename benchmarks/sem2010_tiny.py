@@ -24,7 +24,7 @@ BASELINE = Path("assets/results/sem2010_baseline.json")
 
 
 def main() -> None:
-    """Runs what is missing and writes the page and its figures."""
+    """Runs what is missing and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("raw_dir", type=Path, help="folder of the full release, unpacked")
     parser.add_argument("--runs", type=Path, default=Path("runs/sem2010-tiny"))
