@@ -1,16 +1,17 @@
 """The nouns: everything that moves between the stages, frozen.
 
 A `Sample` is one question about one text (and picture): which relation holds between its head and
-its tail? A `TaskSpec` says which answers are legal and what they mean. Nothing below the corpus
-readers knows which corpus a sample came from.
+its tail (`pair`), which entities and relations does it state (`extract`), which entities does it
+hold (`entities`)? A `TaskSpec` says which answers are legal and what they mean. Nothing below the
+corpus readers knows which corpus a sample came from.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Box = tuple[Fraction, Fraction, Fraction, Fraction]
@@ -46,6 +47,51 @@ class Gold(Frozen):
     label: str
 
 
+class Entity(Frozen):
+    """A typed span, as gold states it or as a model wrote it."""
+
+    id: str = Field(description="unique in its extraction; relations refer to it")
+    text: str
+    type: str
+    start: int | None = Field(default=None, ge=0, description="first character; null: the text does not hold it")
+    end: int | None = Field(default=None, description="one past the last character (half-open)")
+
+
+class Relation(Frozen):
+    """A labelled, directed link between two entities of one extraction."""
+
+    head: str = Field(description="id of an entity")
+    tail: str = Field(description="id of an entity")
+    label: str
+
+
+class Extraction(Frozen):
+    """An answer of `extract` or `entities`: what a text holds. Gold has every entity placed in its text."""
+
+    entities: tuple[Entity, ...] = ()
+    relations: tuple[Relation, ...] = ()
+
+    @model_validator(mode="after")
+    def _linked(self) -> Extraction:
+        ids = {entity.id for entity in self.entities}
+        if len(ids) != len(self.entities):
+            raise ValueError(f"entity ids are not unique: {[entity.id for entity in self.entities]}")
+        for relation in self.relations:
+            if unknown := {relation.head, relation.tail} - ids:
+                raise ValueError(f"relation {relation.label!r} refers to {sorted(unknown)}, which is no entity's id")
+        return self
+
+
+def _kind(answer: object) -> str:
+    """Which answer a JSON object is meant to be, so that an error speaks of that one alone."""
+    keys = answer if isinstance(answer, dict) else getattr(answer, "__dict__", {})
+    return "pair" if "label" in keys else "extraction"
+
+
+Answer = Annotated[Annotated[Gold, Tag("pair")] | Annotated[Extraction, Tag("extraction")], Discriminator(_kind)]
+Task = Literal["pair", "extract", "entities"]
+
+
 class Sample(Frozen):
     """One question of one record; one line of samples.jsonl."""
 
@@ -56,21 +102,16 @@ class Sample(Frozen):
     image: str | None = Field(default=None, description="path under the image root; null for text-only")
     mentions: tuple[Mention, ...] = ()
     regions: tuple[Region, ...] = ()
-    task: Literal["pair"] = "pair"
-    head: str = Field(description="id of a mention or region")
-    tail: str = Field(description="id of a mention or region")
-    gold: Gold | None = Field(default=None, description="null where the answer is not known")
+    task: Task = "pair"
+    head: str | None = Field(default=None, description="pair: id of a mention or region; else null")
+    tail: str | None = Field(default=None, description="pair: id of a mention or region; else null")
+    types: tuple[str, ...] = Field(default=(), description="entity types asked for; empty: all of the guideline")
+    gold: Answer | None = Field(default=None, description="null where the answer is not known")
 
     @model_validator(mode="after")
     def _consistent(self) -> Sample:
         for mention in self.mentions:
-            within = mention.start < mention.end <= len(self.text)
-            if not within or self.text[mention.start : mention.end] != mention.text:
-                found = self.text[mention.start : mention.end]
-                raise ValueError(
-                    f"mention {mention.id}: text[{mention.start}:{mention.end}] is {found!r}, "
-                    f"not {mention.text!r} (offsets are half-open, in characters)"
-                )
+            self._check_span("mention", mention.id, mention.text, mention.start, mention.end)
         for region in self.regions:
             x1, y1, x2, y2 = region.box
             if not (x1 < x2 and y1 < y2):
@@ -78,16 +119,54 @@ class Sample(Frozen):
         ids = [item.id for item in (*self.mentions, *self.regions)]
         if len(ids) != len(set(ids)):
             raise ValueError(f"mention and region ids are not unique: {ids}")
-        for role in (self.head, self.tail):
-            if role not in ids:
-                raise ValueError(f"head/tail {role!r} is none of the sample's mentions and regions {ids}")
         if self.regions and self.image is None:
             raise ValueError("the sample has regions but no image")
+        self._check_question(ids)
+        self._check_gold()
         return self
 
-    def argument(self, role_id: str) -> Mention | Region:
+    def _check_span(self, what: str, id_: str, text: str, start: int | None, end: int | None) -> None:
+        if start is None or end is None:
+            raise ValueError(f"{what} {id_} {text!r} has no start and end in the text")
+        if not start < end <= len(self.text) or self.text[start:end] != text:
+            raise ValueError(
+                f"{what} {id_}: text[{start}:{end}] is {self.text[start:end]!r}, "
+                f"not {text!r} (offsets are half-open, in characters)"
+            )
+
+    def _check_question(self, ids: list[str]) -> None:
+        for role in (self.head, self.tail):
+            if self.task == "pair" and role not in ids:
+                raise ValueError(f"head/tail {role!r} is none of the sample's mentions and regions {ids}")
+            if self.task != "pair" and role is not None:
+                raise ValueError(f"head/tail {role!r}: only the task `pair` has them, this is {self.task!r}")
+
+    def _check_gold(self) -> None:
+        if self.gold is None:
+            return
+        if isinstance(self.gold, Gold) != (self.task == "pair"):
+            wanted = "{label}" if self.task == "pair" else "{entities, relations}"
+            raise ValueError(f"the gold answer of the task {self.task!r} must be {wanted}")
+        for entity in extraction(self).entities if self.task != "pair" else ():
+            self._check_span("gold entity", entity.id, entity.text, entity.start, entity.end)
+            if self.types and entity.type not in self.types:
+                raise ValueError(f"gold entity {entity.id} is a {entity.type!r}, which the sample does not ask for")
+
+    def argument(self, role_id: str | None) -> Mention | Region:
         """The mention or region with this id."""
         return next(item for item in (*self.mentions, *self.regions) if item.id == role_id)
+
+
+def label(sample: Sample) -> str:
+    """The gold label of a `pair` sample that has one."""
+    assert isinstance(sample.gold, Gold), f"{sample.id} has no gold label"
+    return sample.gold.label
+
+
+def extraction(sample: Sample) -> Extraction:
+    """The gold extraction of an `extract` or `entities` sample that has one."""
+    assert isinstance(sample.gold, Extraction), f"{sample.id} has no gold extraction"
+    return sample.gold
 
 
 class Label(Frozen):
@@ -101,6 +180,17 @@ class Label(Frozen):
     head: tuple[str, ...] = Field(default=(), description="types the head may have; empty: any")
     tail: tuple[str, ...] = Field(default=(), description="types the tail may have; empty: any")
     directed: bool = Field(default=False, description="the answer names the argument order, name(e1,e2)")
+    symmetric: bool = Field(default=False, description="means the same in both orders; the relaxed figures use it")
+    aliases: tuple[str, ...] = Field(default=(), description="other names of it in the corpus's files")
+
+
+class ArgumentType(Frozen):
+    """One type of entity or object, as the guideline defines it."""
+
+    definition: str = Field(description="one sentence")
+    restrictions: tuple[str, ...] = Field(default=(), description="what it does not cover, and its neighbours")
+    positive: str | None = Field(default=None, description="an example of it")
+    near_miss: str | None = Field(default=None, description="an example that looks alike but is not")
 
 
 DIRECTIONS = ("(e1,e2)", "(e2,e1)")
@@ -110,20 +200,29 @@ class TaskSpec(Frozen):
     """What may be answered, and what it means; one file of morerl/guidelines."""
 
     corpus: str
-    protocol: Literal["more", "sem2010"] = Field(description="the scorer whose figure is official")
-    question: str = Field(description="what is asked of a pair, one sentence")
+    protocol: Literal["more", "sem2010", "scier", "ner"] = Field(description="the scorer whose figure is official")
+    question: str = Field(description="what is asked, one sentence")
     rules: tuple[str, ...] = Field(default=(), description="general rules of annotation")
-    types: dict[str, str] = Field(default={}, description="argument type -> gloss")
-    none: str = Field(description="the label that means: no relation of this list")
-    labels: tuple[Label, ...]
+    direction: str | None = Field(default=None, description="which argument is the head, one sentence")
+    types: dict[str, ArgumentType] = Field(default={}, description="a type's name -> what it is; a string: definition")
+    none: str | None = Field(default=None, description="the label that means: no relation; null: no pair is asked")
+    labels: tuple[Label, ...] = ()
+
+    @field_validator("types", mode="before")
+    @classmethod
+    def _defined(cls, types: object) -> object:
+        if not isinstance(types, dict):
+            return types
+        return {name: {"definition": kind} if isinstance(kind, str) else kind for name, kind in types.items()}
 
     @model_validator(mode="after")
-    def _none_is_known(self) -> TaskSpec:
+    def _consistent(self) -> TaskSpec:
         names = [label.name for label in self.labels]
-        if self.none not in names:
+        if self.none is not None and self.none not in names:
             raise ValueError(f"none label {self.none!r} is not among the labels {names}")
-        if len(set(names)) != len(names):
-            raise ValueError(f"label names are not unique: {names}")
+        every = [*names, *(alias for label in self.labels for alias in label.aliases)]
+        if len(set(every)) != len(every):
+            raise ValueError(f"label names and aliases are not unique: {every}")
         unknown = {t for label in self.labels for t in (*label.head, *label.tail)} - set(self.types)
         if unknown:
             raise ValueError(f"argument types {sorted(unknown)} are not defined under `types`")
@@ -178,12 +277,14 @@ class Prediction(Frozen):
     """What a model wrote for one sample; one line of predictions.jsonl.
 
     `answer` and `problems` are what the parser saw when it was written; only `id` and
-    `completions` are read back.
+    `completions` are read back, and keys of others' making are passed over.
     """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     completions: tuple[str, ...]
-    answer: str | None = None
+    answer: str | dict[str, Any] | None = None
     problems: tuple[str, ...] = ()
 
 
