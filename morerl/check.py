@@ -11,10 +11,10 @@ from morerl.guidelines import load_spec
 from morerl.images import open_image
 from morerl.jsonl import read_samples
 from morerl.prompts.parse import parse
-from morerl.prompts.render import STEPS, render, render_gold
+from morerl.prompts.render import render, render_gold, template_of
 from morerl.rewards import Terms, check_rewards, reward
-from morerl.schema import Sample, TaskSpec
-from morerl.scoring import score
+from morerl.schema import Metrics, Sample, TaskSpec
+from morerl.scoring import Tally
 from morerl.settings import Settings
 
 
@@ -26,7 +26,8 @@ def run_check(settings: Settings) -> Iterator[str]:
     parse, reward and score, a picture that cannot be used, prompts too long.
     """
     spec = load_spec(settings.data.guidelines)
-    yield f"guidelines {settings.data.guidelines}: {len(spec.answers)} answers, scored by the {spec.protocol} protocol"
+    size = f"{len(spec.answers)} answers" if spec.none else f"{len(spec.types)} types, {len(spec.labels)} relations"
+    yield f"guidelines {settings.data.guidelines}: {size}, scored by the {spec.protocol} protocol"
     yield _check_trainers(settings)
     splits = {
         name: read_samples(settings.data.dir / f"{name}.jsonl", limit=settings.data.limit)
@@ -67,17 +68,27 @@ def _check_gold(name: str, samples: list[Sample], spec: TaskSpec, settings: Sett
     labelled = [sample for sample in samples if sample.gold is not None]
     if not labelled:
         return "no gold labels"
-    template = settings.prompt.template
-    terms = Terms(steps=STEPS.get(template, 0), length_threshold=0)
+    tally = Tally(spec)
     for sample in labelled:
         render(sample, spec, settings.prompt, settings.images)
-        text = render_gold(sample, spec, template)
-        if parse(text, spec).problems or reward("answer", text, sample, spec, terms) != 1.0:
-            raise DataError(f"{name}: the gold label {sample.gold} of {sample.id} is not an answer of the guidelines")
-    metrics = score(labelled, [s.gold.label for s in labelled if s.gold], spec, draws=0)
-    shares = Counter(sample.gold.label for sample in labelled if sample.gold)
-    none = 100 * shares[spec.none] / len(labelled)
-    return f"gold comes back with {metrics.primary['name']} {metrics.primary['value']:.2f}; {none:.1f} % {spec.none}"
+        text = render_gold(sample, template_of(sample, settings.prompt))
+        parsed = parse(text, spec, sample)
+        if parsed.problems or reward("answer", text, sample, spec, Terms(length_threshold=0)) != 1.0:
+            reason = ", ".join(parsed.problems) or "it comes back different"
+            gold = sample.gold.model_dump_json()[:200] if sample.gold else ""
+            raise DataError(f"{name}: {sample.id}: the gold answer {gold} is no answer of the guidelines: {reason}")
+        tally.add(sample, [parsed.answer])
+    metrics = tally.metrics(draws=0)
+    return f"gold comes back with {metrics.primary['name']} {metrics.primary['value']:.2f}; {_share(metrics, spec)}"
+
+
+def _share(metrics: Metrics, spec: TaskSpec) -> str:
+    """What majority there is to beat, or how much there is to find."""
+    if spec.none is not None:
+        return f"{100 * metrics.per_label[spec.none]['gold'] / metrics.n:.1f} % {spec.none}"
+    entities = sum(metrics.per_label[name]["gold"] for name in spec.types)
+    relations = sum(metrics.per_label[label.name]["gold"] for label in spec.labels)
+    return f"{entities:.0f} entities, {relations:.0f} relations"
 
 
 def _check_pictures(samples: list[Sample], settings: Settings) -> str:

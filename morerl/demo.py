@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from morerl.corpora import more
-from morerl.inference import run_predict, run_rate, score_files
+from morerl.evaluation import score_files
+from morerl.inference import run_predict, run_rate
 from morerl.jsonl import read_samples, write_json, write_records
 from morerl.report.write import write_report
 from morerl.runs import begin, finish, model_marks, read_json

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from morerl.errors import ImageError
-from morerl.schema import Box, Region, Sample
+from morerl.schema import Box, Sample
 from morerl.settings import ImageSettings
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -138,7 +138,7 @@ def views(sample: Sample, root: Path, settings: ImageSettings, *, factor: int) -
     if sample.image is None:
         return []
     image = open_image(root, sample.image)
-    regions = [arg for arg in map(sample.argument, (sample.head, sample.tail)) if isinstance(arg, Region)]
+    regions = [region for role in (sample.head, sample.tail) for region in sample.regions if region.id == role]
     shown = []
     for view in settings.views:
         if view == "full":

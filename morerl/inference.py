@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from morerl.errors import DataError
+from morerl.evaluation import score_files
 from morerl.guidelines import load_spec
-from morerl.jsonl import read_records, read_samples, write_json, write_records
+from morerl.jsonl import read_records, read_samples, write_records
 from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.prompts.parse import parse
-from morerl.rewards import is_right
 from morerl.runs import begin, finish, model_marks
-from morerl.schema import Metrics, Prediction, Rated, Reasoning, Sample, TaskSpec
-from morerl.scoring import score
+from morerl.schema import Extraction, Metrics, Prediction, Rated, Reasoning, Sample, TaskSpec
+from morerl.scoring import is_right
 from morerl.settings import GenerateSettings, Settings
 
 Listener = Callable[[int, int], object]
@@ -61,7 +61,8 @@ def _unused(settings: Settings, reasoning: Path) -> list[Sample]:
 
 
 def _rated(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Rated:
-    return Rated(id=sample.id, n=len(drawn), n_correct=sum(is_right(parse(text, spec), sample) for text in drawn))
+    right = sum(is_right(sample, parse(text, spec, sample).answer, spec) for text in drawn)
+    return Rated(id=sample.id, n=len(drawn), n_correct=right)
 
 
 def run_predict(
@@ -122,8 +123,9 @@ def _complete(
 
 
 def _prediction(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Prediction:
-    first = parse(drawn[0], spec)
-    return Prediction(id=sample.id, completions=tuple(drawn), answer=first.answer, problems=first.problems)
+    first = parse(drawn[0], spec, sample)
+    answer = first.answer.model_dump() if isinstance(first.answer, Extraction) else first.answer
+    return Prediction(id=sample.id, completions=tuple(drawn), answer=answer, problems=first.problems)
 
 
 def score_run(settings: Settings) -> tuple[Path, Metrics]:
@@ -140,39 +142,3 @@ def score_run(settings: Settings) -> tuple[Path, Metrics]:
         template=settings.prompt.template,
     )
     return out, metrics
-
-
-def score_files(gold: Path, predictions: Path, guidelines: str, out: Path | None = None, **settings: Any) -> Metrics:
-    """Scores a predictions file against the samples' gold by the task's protocol; writes `out` if given.
-
-    The first completion of each sample counts. Raises DataError where a sample has no prediction, a
-    prediction no sample, or an id occurs twice.
-    """
-    spec = load_spec(guidelines)
-    samples = read_samples(gold)
-    rows: dict[str, Prediction] = {}
-    for row in read_records(predictions, Prediction):
-        if row.id in rows:
-            raise DataError(f"{predictions}: two predictions for {row.id!r}")
-        rows[row.id] = row
-    _check_cover(samples, rows, gold, predictions)
-    parsed = [
-        parse(rows[sample.id].completions[0], spec) if rows[sample.id].completions else None for sample in samples
-    ]
-    problems = Counter(name for one in parsed for name in (one.problems if one else ("no_completion",)))
-    answers = [one.answer if one else None for one in parsed]
-    metrics = score(samples, answers, spec, problems=dict(problems), settings=settings)
-    if out is not None:
-        write_json(out, metrics.model_dump(mode="json"))
-    return metrics
-
-
-def _check_cover(samples: Sequence[Sample], rows: dict[str, Prediction], gold: Path, predictions: Path) -> None:
-    missing = [sample.id for sample in samples if sample.id not in rows]
-    extra = sorted(set(rows) - {sample.id for sample in samples})
-    for ids, what in (
-        (missing, f"samples of {gold} have no prediction in {predictions}"),
-        (extra, f"predictions of {predictions} have no sample in {gold}"),
-    ):
-        if ids:
-            raise DataError(f"{len(ids)} {what}, e.g. {ids[0]!r}. Every sample must be answered, even badly")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,18 +49,22 @@ def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
         raise DataError(f"{path}:{number}: {where + ': ' if where else ''}{first['msg']}") from error
 
 
-def read_samples(path: Path, *, limit: int | None = None) -> list[Sample]:
-    """The samples of a split; raises DataError as `read_records`, and for two samples of one id."""
-    samples: dict[str, Sample] = {}
+def stream_samples(path: Path) -> Iterator[Sample]:
+    """The samples of a split, one at a time; raises DataError as `read_records`, and for two samples of one id."""
+    seen: set[str] = set()
     for number, sample in _numbered(path, Sample):
-        if sample.id in samples:
+        if sample.id in seen:
             raise DataError(f"{path}:{number}: the id {sample.id!r} occurs twice")
-        samples[sample.id] = sample
-        if len(samples) == limit:
-            break
+        seen.add(sample.id)
+        yield sample
+
+
+def read_samples(path: Path, *, limit: int | None = None) -> list[Sample]:
+    """The samples of a split, or the first `limit`; raises DataError as `stream_samples`, and where there is none."""
+    samples = list(islice(stream_samples(path), limit))
     if not samples:
         raise DataError(f"{path} holds no sample")
-    return list(samples.values())
+    return samples
 
 
 def write_records(path: Path, records: Iterable[BaseModel]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from morerl.errors import ConfigError
 from morerl.prompts.parse import Parsed, parse
 from morerl.schema import Frozen, Sample, TaskSpec
+from morerl.scoring import is_right
 from morerl.settings import GrpoSettings
 
 
@@ -22,37 +23,37 @@ class Terms(Frozen):
     length_threshold: int = 1024  # characters of reasoning
 
 
-def format_(parsed: Parsed, sample: Sample, terms: Terms) -> float:
+def format_(parsed: Parsed, sample: Sample, spec: TaskSpec, terms: Terms) -> float:
     """1 if think, then answer, each once, nothing outside, and every asked step in order; else 0."""
     return float(parsed.well_formed and (not terms.steps or parsed.steps == tuple(range(1, terms.steps + 1))))
 
 
-def length(parsed: Parsed, sample: Sample, terms: Terms) -> float:
+def length(parsed: Parsed, sample: Sample, spec: TaskSpec, terms: Terms) -> float:
     """1 if the reasoning has at least the threshold's characters and the format holds; else 0.
 
     Gated by the format: the paper's ungated form pays for padding (more_r1 note, flaw 1).
     """
-    return float(len(parsed.think) >= terms.length_threshold and bool(format_(parsed, sample, terms)))
+    return float(len(parsed.think) >= terms.length_threshold and bool(format_(parsed, sample, spec, terms)))
 
 
-def answer(parsed: Parsed, sample: Sample, terms: Terms) -> float:
-    """1 if the one answer is the gold label; else 0."""
-    return float(is_right(parsed, sample))
+def answer(parsed: Parsed, sample: Sample, spec: TaskSpec, terms: Terms) -> float:
+    """1 if the one answer is the gold one, all of it; else 0."""
+    return float(is_right(sample, parsed.answer, spec))
 
 
-def r1_format(parsed: Parsed, sample: Sample, terms: Terms) -> float:
+def r1_format(parsed: Parsed, sample: Sample, spec: TaskSpec, terms: Terms) -> float:
     """R1-RE: +1 for the form, -3 without it."""
     return 1.0 if parsed.well_formed else -3.0
 
 
-def r1_label(parsed: Parsed, sample: Sample, terms: Terms) -> float:
+def r1_label(parsed: Parsed, sample: Sample, spec: TaskSpec, terms: Terms) -> float:
     """R1-RE: +2 for the right directed label, -1.5 for any other, 0 where the form is missing."""
     if not parsed.well_formed:
         return 0.0
-    return 2.0 if is_right(parsed, sample) else -1.5
+    return 2.0 if is_right(sample, parsed.answer, spec) else -1.5
 
 
-REWARDS: dict[str, Callable[[Parsed, Sample, Terms], float]] = {
+REWARDS: dict[str, Callable[[Parsed, Sample, TaskSpec, Terms], float]] = {
     "format": format_,
     "length": length,
     "answer": answer,
@@ -61,14 +62,9 @@ REWARDS: dict[str, Callable[[Parsed, Sample, Terms], float]] = {
 }
 
 
-def is_right(parsed: Parsed, sample: Sample) -> bool:
-    """Whether the answer is the gold one; what scoring, rating and rewards all mean by right."""
-    return sample.gold is not None and parsed.answer == sample.gold.label
-
-
 def reward(name: str, completion: str, sample: Sample, spec: TaskSpec, terms: Terms) -> float:
     """One named reward of one completion. Never raises on any text."""
-    return REWARDS[name](parse(completion, spec), sample, terms)
+    return REWARDS[name](parse(completion, spec, sample), sample, spec, terms)
 
 
 def check_rewards(settings: GrpoSettings) -> None:

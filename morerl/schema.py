@@ -66,19 +66,18 @@ class Relation(Frozen):
 
 
 class Extraction(Frozen):
-    """An answer of `extract` or `entities`: what a text holds. Gold has every entity placed in its text."""
+    """An answer of `extract` or `entities`: what a text holds.
+
+    In gold every entity has its place and every relation its two entities; in what a model wrote either may lack.
+    """
 
     entities: tuple[Entity, ...] = ()
     relations: tuple[Relation, ...] = ()
 
     @model_validator(mode="after")
-    def _linked(self) -> Extraction:
-        ids = {entity.id for entity in self.entities}
-        if len(ids) != len(self.entities):
+    def _distinct(self) -> Extraction:
+        if len({entity.id for entity in self.entities}) != len(self.entities):
             raise ValueError(f"entity ids are not unique: {[entity.id for entity in self.entities]}")
-        for relation in self.relations:
-            if unknown := {relation.head, relation.tail} - ids:
-                raise ValueError(f"relation {relation.label!r} refers to {sorted(unknown)}, which is no entity's id")
         return self
 
 
@@ -147,10 +146,20 @@ class Sample(Frozen):
         if isinstance(self.gold, Gold) != (self.task == "pair"):
             wanted = "{label}" if self.task == "pair" else "{entities, relations}"
             raise ValueError(f"the gold answer of the task {self.task!r} must be {wanted}")
-        for entity in extraction(self).entities if self.task != "pair" else ():
+        if self.task != "pair":
+            self._check_extraction(extraction(self))
+
+    def _check_extraction(self, gold: Extraction) -> None:
+        for entity in gold.entities:
             self._check_span("gold entity", entity.id, entity.text, entity.start, entity.end)
             if self.types and entity.type not in self.types:
                 raise ValueError(f"gold entity {entity.id} is a {entity.type!r}, which the sample does not ask for")
+        ids = {entity.id for entity in gold.entities}
+        for relation in gold.relations:
+            if unknown := {relation.head, relation.tail} - ids:
+                raise ValueError(f"gold relation {relation.label!r} refers to {sorted(unknown)}, no gold entity's id")
+        if gold.relations and self.task == "entities":
+            raise ValueError("gold relations: the task `entities` asks for none; `extract` does")
 
     def argument(self, role_id: str | None) -> Mention | Region:
         """The mention or region with this id."""
@@ -233,6 +242,26 @@ class TaskSpec(Frozen):
         """Every legal answer, in guideline order; a directed label gives two."""
         return tuple(label.name + order for label in self.labels for order in (DIRECTIONS if label.directed else ("",)))
 
+    @cached_property
+    def spellings(self) -> dict[str, str]:
+        """Every legal answer of a pair, aliases included, folded -> the answer."""
+        return {
+            fold(name + order): label.name + order
+            for label in self.labels
+            for name in (label.name, *label.aliases)
+            for order in (DIRECTIONS if label.directed else ("",))
+        }
+
+    @cached_property
+    def label_names(self) -> dict[str, str]:
+        """Every label without direction, aliases included, folded -> its name."""
+        return {fold(name): label.name for label in self.labels for name in (label.name, *label.aliases)}
+
+    @cached_property
+    def type_names(self) -> dict[str, str]:
+        """Every type, folded -> its name."""
+        return {fold(name): name for name in self.types}
+
     def allowed(self, head_type: str | None, tail_type: str | None) -> tuple[str, ...]:
         """Answers that may join these argument types (None = unknown, joins anything); `none` always may."""
         return tuple(
@@ -241,6 +270,11 @@ class TaskSpec(Frozen):
             for order in (DIRECTIONS if label.directed else ("",))
             if label.name == self.none or (_fits(head_type, label.head) and _fits(tail_type, label.tail))
         )
+
+
+def fold(name: str) -> str:
+    """A name as it is compared: blanks and case do not count, nor does a leading slash."""
+    return "".join(name.split()).casefold().removeprefix("/")
 
 
 def _fits(type_: str | None, permitted: tuple[str, ...]) -> bool:
@@ -305,7 +339,9 @@ class Metrics(Frozen):
     primary: dict[str, str | float] = Field(description="{name, value} of the official figure")
     figures: dict[str, float] = Field(description="every other figure by name")
     per_label: dict[str, dict[str, float]] = Field(description="label -> precision, recall, f1, gold, predicted")
-    confusion: dict[str, dict[str, int]] = Field(description="gold answer -> predicted answer -> count")
+    confusion: dict[str, dict[str, int]] = Field(description="gold -> predicted -> count, of labels or types")
+    errors: dict[str, int] = Field(default={}, description="relations: kind of error -> count, `right` among them")
+    errors: dict[str, int] = Field(default={}, description="relations: kind of error -> count, `right` among them")
     ci95: dict[str, tuple[float, float]] = Field(description="95% bootstrap interval over samples, by figure name")
     problems: dict[str, int] = Field(default={}, description="parser problem -> count")
     settings: dict[str, str | int | float | None] = Field(default={}, description="what made the predictions")

@@ -52,7 +52,11 @@ class ImageSettings(Section):
 class PromptSettings(Section):
     """How a sample becomes text."""
 
-    template: str = Field(default="stepwise", description="a name in morerl/prompts/templates")
+    template: str | None = Field(
+        default=None,
+        description="a name in morerl/prompts/templates; null: what fits the sample: stepwise for a pair with a "
+        "picture, guided for one without, extract for entities and relations",
+    )
 
 
 class TinySettings(Section):

@@ -144,7 +144,7 @@ def test_one_relative_path_in_two_folders_is_two_guidelines(tmp_path, monkeypatc
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ConfigError, match=r"'mroe'.*more, sem2010.*path"):
+    with pytest.raises(ConfigError, match=r"'mroe'.*more,.* sem2010.*path"):
         load_spec("mroe")
 
 

@@ -1,5 +1,6 @@
 """Reading MORE's release, and tools/prepare_corpus.py: every way a line can be wrong; nothing is ever run."""
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -42,6 +43,8 @@ BAD = {
         "1" + "+1" * 40_000,
         "{[]: 1}",
         b"\xef\xbb\xbf" + repr(ROW).encode(),
+        '{"a":' * 15_000,
+        json.dumps(ROW)[:-1],
     ],
     "not_utf8": [
         repr(ROW).encode().replace(b"wins", b"w\xefns"),
@@ -62,6 +65,10 @@ BAD = {
         row(img_id=None),
         row(relation=3),
         row(token=7),
+        row(token="Rovers' Ana"),
+        row(token={}),
+        row(text=None),
+        json.dumps(ROW | {"relation": None}),
         row(token=[1] * 9),
         row(token=["Rovers", "'", "Anna", "Ruiz"]),
         row(token=["wins", "Rovers", "Ana", "Ruiz"]),  # all there, but not in this order
@@ -70,6 +77,10 @@ BAD = {
         row(h={"pos": [8, 10]}),
         row(h={"pos": [2]}),
         row(h={"pos": 2}),
+        row(h={"pos": "24"}),
+        row(h={"pos": "\ud800"}),
+        row(h={"pos": [2.5, 4]}),
+        row(h={"pos": [10**400, 4]}),
         row(h={"pos": [float("inf"), 2]}).replace("inf", "1e999"),
         row(t={"pos": (1.5, 0.5, 0.2, 0.2)}),
         row(t={"pos": (0.5, 0.5, 0, 0.2)}),
@@ -79,7 +90,24 @@ BAD = {
         row(t={"pos": (0.5, 0.5, "inf", 0.2)}),
         row(t={"pos": (10**400, 0.5, 0.2, 0.2)}),
         row(t={"pos": ("wide", 0.5, 0.2, 0.2)}),
+        row(t={"pos": "1234"}),
     ],
+    "bad_image_path": [
+        row(img_id=name)
+        for name in (
+            "../x.jpg",
+            "a/../../x.jpg",
+            "/x.jpg",
+            "x\0.jpg",
+            "file:///x.jpg",
+            "file:x",
+            "",
+            ".",
+            "C:x",
+            "a\\b",
+        )
+    ],
+    "unknown_label": [row(relation=name) for name in ("/per/per/friend", "None", "", "NONE", " none")],
     "inconsistent": [
         row(h={"pos": [0, 1]}, token=[""]),
     ],

@@ -57,7 +57,7 @@ def test_an_interrupted_stage_goes_on(settings, train, tmp_path):
         ("sft.trainer.weight_decay=1", "settings.sft.trainer.weight_decay: None -> 1"),
         ("run.seed=1", "settings.seed: 0 -> 1"),
         ("images.views=[full]", "settings.images.views: ['full', 'crop'] -> ['full']"),
-        ("prompt.template=excerpt", "settings.prompt.template: 'stepwise' -> 'excerpt'"),
+        ("prompt.template=excerpt", "settings.prompt.template: None -> 'excerpt'"),
     ],
 )
 def test_other_settings_are_refused_by_key(settings, train, tmp_path, finished, override, line):

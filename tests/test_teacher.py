@@ -172,8 +172,8 @@ def test_the_scenes_teacher_is_asked_judged_and_not_asked_again(world, tmp_path)
     done = read_json(tmp_path / "run/teach/done.json")
     assert done["asked"] == len(kept) + len(rejected) == len(choose(train, 0.25, seed=0))
     assert done.get("kept", 0) == len(kept) > 0.9 * done["asked"]
-    gold = {s.id: s.gold.label for s in train}
-    assert all(parse(row.completion, MORE).answer == gold[row.id] for row in kept)
+    asked = {s.id: s for s in train}
+    assert all(parse(row.completion, MORE, asked[row.id]).answer == asked[row.id].gold.label for row in kept)
     out.unlink()
     assert run_teach(run) == out and not out.exists()  # done is done
 
@@ -210,7 +210,7 @@ def pair(label, *, swapped=False, between="", number=0):
 def test_a_mimic_chain_parses_to_the_gold_and_passes_the_gates(answer, swapped):
     one = pair(answer, swapped=swapped, between="into")
     chain = plan(one, SEM, {"into": 1.0})
-    parsed = parse(chain, SEM)
+    parsed = parse(chain, SEM, one)
     assert parsed.answer == answer and parsed.well_formed
     assert judge(chain, "stop", one, SEM, "excerpt") is None
 

@@ -10,7 +10,8 @@ import torch
 
 from morerl.config import dump_settings
 from morerl.errors import ConfigError, DataError
-from morerl.inference import run_predict, run_rate, score_files
+from morerl.evaluation import score_files
+from morerl.inference import run_predict, run_rate
 from morerl.jsonl import read_records, write_records
 from morerl.prompts.render import render_completion
 from morerl.runs import read_json, sha256

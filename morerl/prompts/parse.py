@@ -9,32 +9,41 @@ from __future__ import annotations
 
 import re
 
-from morerl.schema import Frozen, TaskSpec
+from morerl.prompts.extraction import read_extraction
+from morerl.schema import Extraction, Frozen, Sample, TaskSpec, fold
 
 FORM = re.compile(r"\s*<think>(?P<think>.*?)</think>\s*<answer>(?P<answer>.*?)</answer>\s*", re.DOTALL)
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 STEP = re.compile(r"^[ \t]*Step (\d+):", re.MULTILINE)
+# what may be wrong with an answer whose form is right
+CONTENT = {
+    *("unknown_label", "unknown_type", "unknown_argument", "not_in_text", "bad_place", "repeated_id"),
+}
 
 
 class Parsed(Frozen):
     """One completion as the parser sees it."""
 
-    answer: str | None = None
+    answer: str | Extraction | None = None
     think: str = ""
     steps: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
     def well_formed(self) -> bool:
-        """One think block, then one answer, each tag once, nothing outside; the label may be unknown."""
-        return not set(self.problems) - {"unknown_label"}
+        """One think block, then one answer of the task's form, each tag once, nothing outside.
+
+        What the answer says may still be unknown to the guideline or the text.
+        """
+        return not set(self.problems) - CONTENT
 
 
-def parse(completion: str, spec: TaskSpec) -> Parsed:
-    """The answer as one of `spec.answers`, or None with the reason among `problems`.
+def parse(completion: str, spec: TaskSpec, sample: Sample) -> Parsed:
+    """The answer to a sample's question, or None with the reason among `problems`.
 
-    Problems: no_think_tag, no_answer_tag, repeated_tag, answer_in_think, text_outside, empty_think,
-    empty_answer, unknown_label.
+    Of a `pair` one of `spec.answers`; else an Extraction, whose own problems are those of
+    `morerl.prompts.extraction.read_extraction`. Problems of the form: no_think_tag, no_answer_tag, repeated_tag,
+    answer_in_think, text_outside, empty_think, empty_answer; of a pair's answer: unknown_label.
     """
     # counted first: with many tags the expression would take time in the square of the length
     form = FORM.fullmatch(completion) if all(completion.count(tag) == 1 for tag in TAGS) else None
@@ -44,13 +53,19 @@ def parse(completion: str, spec: TaskSpec) -> Parsed:
             problems.append("empty_think")
     else:
         think, inner, problems = _salvage(completion)
-    answer = None
-    if inner is not None:
-        answer = normalise(inner, spec)
-        if answer is None:
-            problems.append("unknown_label" if inner.strip() else "empty_answer")
+    answer, wrong = (None, []) if inner is None else _answer(inner, spec, sample)
+    problems += wrong
     steps = tuple(int(number) for number in STEP.findall(think) if len(number) < 5)
     return Parsed(answer=answer, think=think.strip(), steps=steps, problems=tuple(problems))
+
+
+def _answer(inner: str, spec: TaskSpec, sample: Sample) -> tuple[str | Extraction | None, list[str]]:
+    if not inner.strip():
+        return None, ["empty_answer"]
+    if sample.task != "pair":
+        return read_extraction(inner, spec, sample)
+    label = normalise(inner, spec)
+    return label, [] if label is not None else ["unknown_label"]
 
 
 def _salvage(completion: str) -> tuple[str, str | None, list[str]]:
@@ -76,22 +91,7 @@ def _salvage(completion: str) -> tuple[str, str | None, list[str]]:
 def normalise(answer: str, spec: TaskSpec) -> str | None:
     """The legal answer meant by `answer`, or None.
 
-    Blanks and case do not count, nor does a missing leading slash (more_r1 note, flaw 4); nothing
-    else is repaired, and an unknown label never becomes the none label.
+    Blanks and case do not count, nor does a missing leading slash (more_r1 note, flaw 4), and an alias of the
+    guideline stands for its label; nothing else is repaired, and an unknown label never becomes the none label.
     """
-    key = _key(answer)
-    return _legal(spec).get(key)
-
-
-def _key(answer: str) -> str:
-    return re.sub(r"\s+", "", answer).casefold().removeprefix("/")
-
-
-_LEGAL: dict[tuple[str, ...], dict[str, str]] = {}
-
-
-def _legal(spec: TaskSpec) -> dict[str, str]:
-    answers = spec.answers
-    if answers not in _LEGAL:
-        _LEGAL[answers] = {_key(answer): answer for answer in answers}
-    return _LEGAL[answers]
+    return spec.spellings.get(fold(answer))

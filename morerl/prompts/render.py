@@ -15,10 +15,12 @@ from jinja2.loaders import FileSystemLoader
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from morerl.errors import ConfigError
-from morerl.schema import Mention, Sample, TaskSpec
+from morerl.prompts.extraction import write_extraction
+from morerl.schema import Mention, Sample, TaskSpec, label
 from morerl.settings import ImageSettings, PromptSettings
 
 TEMPLATES = Path(__file__).parent / "templates"
+EXTRACT = "extract"
 STEPS = {"stepwise": 6, "stepwise_brief": 6}
 """Templates that ask for numbered steps, and how many; the format reward demands them in order."""
 
@@ -28,32 +30,56 @@ Messages = list[dict[str, Any]]
 def render(sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: ImageSettings) -> Messages:
     """The user's message: picture placeholders first, then the text of the template.
 
-    Raises ConfigError for an unknown template.
+    Raises ConfigError for an unknown template, and for one that asks something else than the sample.
     """
-    count = picture_count(sample, images)
-    content = [{"type": "image"} for _ in range(count)]
-    return [
-        {
-            "role": "user",
-            "content": [*content, {"type": "text", "text": fill(prompt.template, sample, spec, images)}],
-        }
-    ]
+    pictures = [{"type": "image"} for _ in range(picture_count(sample, images))]
+    text = fill(template_of(sample, prompt), sample, spec, images)
+    return [{"role": "user", "content": [*pictures, {"type": "text", "text": text}]}]
+
+
+def template_of(sample: Sample, prompt: PromptSettings) -> str:
+    """The template of the settings, or else the one that fits the sample.
+
+    extract for entities and relations; of a pair stepwise where there is a picture, guided where there is none.
+    """
+    if prompt.template is not None:
+        return prompt.template
+    if sample.task != "pair":
+        return EXTRACT
+    return "stepwise" if sample.image is not None else "guided"
+
+
+def steps_of(sample: Sample, prompt: PromptSettings) -> int:
+    """How many numbered steps the sample's prompt asks for; 0: none."""
+    return STEPS.get(template_of(sample, prompt), 0)
 
 
 def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, **extra: object) -> str:
     """The text of a template for one sample. Data are values, never template source."""
+    if template != "gold_block" and (template == EXTRACT) != (sample.task != "pair"):
+        right = "leave it out or take extract" if sample.task != "pair" else "extract is for entities and relations"
+        raise ConfigError(f"prompt.template: {template!r} does not ask what {sample.id} asks ({sample.task}); {right}")
+    asked = _pair(sample) if sample.task == "pair" else _extraction(sample, spec)
+    pictures = () if sample.image is None else images.views
     return _template(template).render(
-        text=sample.text,
-        marked=mark(sample),
-        head=describe(sample, sample.head),
-        tail=describe(sample, sample.tail),
-        bracketed=mark(sample, "[ ", " ]"),
-        excerpt=excerpt(sample),
-        question=spec.question,
-        spec=spec,
-        pictures=() if sample.image is None else images.views,
-        **extra,
+        text=sample.text, question=spec.question, spec=spec, pictures=pictures, **asked, **extra
     )
+
+
+def _pair(sample: Sample) -> dict[str, str]:
+    return {
+        "marked": mark(sample),
+        "head": describe(sample, sample.head),
+        "tail": describe(sample, sample.tail),
+        "bracketed": mark(sample, "[ ", " ]"),
+        "excerpt": excerpt(sample),
+    }
+
+
+def _extraction(sample: Sample, spec: TaskSpec) -> dict[str, object]:
+    """Only the types asked for, and the relations only where they are asked for."""
+    types = {name: kind for name, kind in spec.types.items() if not sample.types or name in sample.types}
+    return {"types": types, "labels": spec.labels if sample.task == "extract" else ()}
 
 
 @cache
@@ -79,7 +105,7 @@ def picture_count(sample: Sample, images: ImageSettings) -> int:
     return sum(1 if view == "full" else regions for view in images.views)
 
 
-def describe(sample: Sample, role: str) -> str:
+def describe(sample: Sample, role: str | None) -> str:
     """A head or tail as the prompt names it: the mention in quotes, or the object by its box in per cent."""
     argument = sample.argument(role)
     if isinstance(argument, Mention):
@@ -126,8 +152,7 @@ def render_completion(think: str, answer: str) -> str:
     return f"<think>{think}</think>\n<answer>{answer}</answer>"
 
 
-def render_gold(sample: Sample, spec: TaskSpec, template: str = "stepwise") -> str:
+def render_gold(sample: Sample, template: str | None = None) -> str:
     """A minimal right completion: every step named, the gold answer. For checks, not for training."""
-    assert sample.gold is not None, f"{sample.id} has no gold"
-    steps = "\n".join(f"Step {i}: -" for i in range(1, STEPS.get(template, 0) + 1))
-    return render_completion(steps or "-", sample.gold.label)
+    steps = "\n".join(f"Step {i}: -" for i in range(1, STEPS.get(template or "", 0) + 1))
+    return render_completion(steps or "-", label(sample) if sample.task == "pair" else write_extraction(sample))

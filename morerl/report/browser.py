@@ -15,7 +15,7 @@ from typing import Any
 
 from morerl.report.pictures import Picture, thumbnail
 from morerl.report.read import Run
-from morerl.schema import Prediction, Sample
+from morerl.schema import Extraction, Gold, Prediction, Sample
 
 MAX_CHARACTERS = 20_000  # of a text or a completion; a model that never stops must not fill the page
 STEP = re.compile(r"(?:^|(?<=[\s>*#]))(Step\s*\d+)\s*:\s*", re.IGNORECASE)
@@ -31,10 +31,28 @@ def outcome(sample: Sample, before: Prediction | None, after: Prediction | None)
     """
     if sample.gold is None or after is None:
         return "unknown"
-    right = after.answer == sample.gold.label
-    if before is None or (before.answer == sample.gold.label) == right:
+    right = is_gold(sample, after)
+    if before is None or is_gold(sample, before) == right:
         return "right" if right else "wrong"
     return "fixed" if right else "broken"
+
+
+def is_gold(sample: Sample, prediction: Prediction) -> bool:
+    """Whether the answer is the gold one, as the page shows both."""
+    return sample.gold is not None and written(prediction.answer) == written(sample.gold)
+
+
+def written(answer: Gold | Extraction | str | dict[str, Any] | None) -> str | None:
+    """A label, or an extraction as one line: its entities with their types, then its relations."""
+    if isinstance(answer, Gold):
+        return answer.label
+    if answer is None or isinstance(answer, str):
+        return answer
+    found = answer if isinstance(answer, Extraction) else Extraction.model_validate(answer)
+    names = {entity.id: entity.text for entity in found.entities}
+    entities = [f"{entity.text} [{entity.type}]" for entity in found.entities]
+    relations = [f"{names.get(r.head, r.head)} -{r.label}-> {names.get(r.tail, r.tail)}" for r in found.relations]
+    return "; ".join([*sorted(entities), *sorted(relations)]) or "(nothing)"
 
 
 def outcomes(run: Run) -> dict[str, Outcome]:
@@ -92,7 +110,7 @@ def sample_json(sample: Sample, run: Run, state: Outcome, place: dict[str, int])
     return {
         "id": sample.id,
         "state": state,
-        "gold": sample.gold.label if sample.gold else None,
+        "gold": written(sample.gold),
         "pieces": pieces(sample),
         "picture": place[sample.image] if sample.image is not None else None,
         "boxes": [
@@ -131,8 +149,8 @@ def answer_json(prediction: Prediction | None, sample: Sample) -> dict[str, Any]
     completion = prediction.completions[0] if prediction.completions else ""
     thought, rest = split_thought(completion[:MAX_CHARACTERS])
     return {
-        "answer": prediction.answer,
-        "right": sample.gold is not None and prediction.answer == sample.gold.label,
+        "answer": written(prediction.answer),
+        "right": is_gold(sample, prediction),
         "problems": list(prediction.problems),
         "steps": steps(thought),
         "rest": rest + (" …" if len(completion) > MAX_CHARACTERS else ""),

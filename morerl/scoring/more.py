@@ -7,14 +7,14 @@ gold label: it lowers precision, and recall where there was a relation to find.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from morerl.schema import Sample, TaskSpec
-from morerl.scoring.bootstrap import Counts, Rates, hits, precision_recall_f1, rate
+from morerl.scoring.counts import Counts, Rates, precision_recall_f1, rate
+from morerl.scoring.pairs import hits
 
 PRIMARY = "micro_f1"
+Scene = tuple[str, str]
 
 
 def figures(table: Counts, spec: TaskSpec) -> dict[str, Rates]:
@@ -49,27 +49,28 @@ def per_label(table: Counts, spec: TaskSpec) -> dict[str, dict[str, float]]:
     }
 
 
-def groups(samples: Sequence[Sample]) -> list[str] | None:
-    """For each sample, how many entities and objects its picture and title hold in all samples together.
+class Groups:
+    """The four groups of the MORE paper: how many entities and objects a picture and its title hold.
 
-    `one_entity_several_objects` and so on, the four groups of the MORE paper; None without pictures.
-    Mentions and boxes are told apart by their place, since ids are unique within a sample only.
+    Counted over all samples of the picture and title; mentions and boxes are told apart by their place, since
+    ids are unique within a sample only.
     """
-    if not all(sample.regions for sample in samples):
-        return None
-    spans: dict[tuple[str | None, str], set[tuple[int, int]]] = {}
-    boxes: dict[tuple[str | None, str], set[tuple[float, ...]]] = {}
-    for sample in samples:
-        scene = _scene(sample)
-        spans.setdefault(scene, set()).update((mention.start, mention.end) for mention in sample.mentions)
-        boxes.setdefault(scene, set()).update(region.box for region in sample.regions)
-    return [_group(len(spans[scene]), len(boxes[scene])) for scene in map(_scene, samples)]
 
+    def __init__(self) -> None:
+        self.places: dict[Scene, tuple[set[tuple[int, int]], set[tuple[float, ...]]]] = {}
 
-def _scene(sample: Sample) -> tuple[str | None, str]:
-    return sample.image, sample.text
+    def add(self, sample: Sample) -> Scene | None:
+        """The sample's picture and title; None for a sample without boxes."""
+        if sample.image is None or not sample.regions:
+            return None
+        scene = (sample.image, sample.text)
+        spans, boxes = self.places.setdefault(scene, (set(), set()))
+        spans.update((mention.start, mention.end) for mention in sample.mentions)
+        boxes.update(region.box for region in sample.regions)
+        return scene
 
-
-def _group(entities: int, objects: int) -> str:
-    entity = "several_entities" if entities > 1 else "one_entity"
-    return entity + ("_several_objects" if objects > 1 else "_one_object")
+    def name(self, scene: Scene) -> str:
+        """one_entity_several_objects and so on."""
+        spans, boxes = self.places[scene]
+        entity = "several_entities" if len(spans) > 1 else "one_entity"
+        return entity + ("_several_objects" if len(boxes) > 1 else "_one_object")

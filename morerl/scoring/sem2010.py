@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from morerl.schema import TaskSpec
-from morerl.scoring.bootstrap import Counts, Rates, hits, precision_recall_f1, rate
+from morerl.scoring.counts import Counts, Rates, precision_recall_f1, rate
+from morerl.scoring.pairs import hits
 
 PRIMARY = "macro_f1"
 

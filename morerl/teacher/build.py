@@ -13,9 +13,9 @@ from pathlib import Path
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples, write_records
-from morerl.prompts.render import Messages, fill, render
+from morerl.prompts.render import Messages, fill, render, template_of
 from morerl.runs import begin, finish
-from morerl.schema import Reasoning, Sample, TaskSpec
+from morerl.schema import Reasoning, Sample, TaskSpec, extraction, label
 from morerl.settings import Settings
 from morerl.teacher.gates import judge
 from morerl.teacher.mimic import mimic_teacher
@@ -26,18 +26,27 @@ from morerl.teacher.scenes import SceneTeacher
 def choose(samples: Sequence[Sample], share: float, *, seed: int) -> list[Sample]:
     """A share of each label's samples, at least one, in corpus order (MORE-R1 section 2.3).
 
+    Of extractions: of the samples that hold the same labels (relations, or types where none are asked for).
     Half is rounded up. Seeded; a label's draw does not depend on the other labels.
     """
     by_label: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         if sample.gold is not None:
-            by_label[sample.gold.label].append(sample)
+            by_label[_stratum(sample)].append(sample)
     chosen = {
         sample.id
-        for label, members in by_label.items()
-        for sample in random.Random(f"{seed}/{label}").sample(members, max(1, math.floor(share * len(members) + 0.5)))
+        for name, members in by_label.items()
+        for sample in random.Random(f"{seed}/{name}").sample(members, max(1, math.floor(share * len(members) + 0.5)))
     }
     return [sample for sample in samples if sample.id in chosen]
+
+
+def _stratum(sample: Sample) -> str:
+    if sample.task == "pair":
+        return label(sample)
+    gold = extraction(sample)
+    names = {one.label for one in gold.relations} if sample.task == "extract" else {one.type for one in gold.entities}
+    return " ".join(sorted(names))
 
 
 def run_teach(settings: Settings, *, listener: Callable[[int, int], object] = lambda done, total: None) -> Path:
@@ -106,7 +115,7 @@ def _ask(sample: Sample, teacher: Teacher, spec: TaskSpec, settings: Settings) -
         prompt_hash=hashlib.sha256(json.dumps(messages, sort_keys=True).encode()).hexdigest(),
         finish_reason=reply.finish_reason,
         usage=reply.usage,
-        reason=judge(reply.text, reply.finish_reason, sample, spec, settings.prompt.template),
+        reason=judge(reply.text, reply.finish_reason, sample, spec, template_of(sample, settings.prompt)),
     )
 
 

@@ -11,6 +11,7 @@ import re
 from morerl.prompts.parse import Parsed, parse
 from morerl.prompts.render import STEPS
 from morerl.schema import Sample, TaskSpec
+from morerl.scoring import is_right
 
 LEAKS = re.compile(
     r"\b(gold(en)?|ground[- ]truth|reference)\b.{0,20}\b(answer|label|relation|type)|"
@@ -29,15 +30,14 @@ def judge(completion: str, finish_reason: str, sample: Sample, spec: TaskSpec, t
     """
     if finish_reason != "stop":
         return "truncated"
-    parsed = parse(completion, spec)
+    parsed = parse(completion, spec, sample)
     if parsed.problems:
         return parsed.problems[0]
     if parsed.steps != tuple(range(1, STEPS.get(template, 0) + 1)):
         return "steps"
     if LEAKS.search(parsed.think):
         return "leak"
-    assert sample.gold is not None and parsed.answer is not None
-    if parsed.answer != sample.gold.label:
+    if not is_right(sample, parsed.answer, spec):
         return "wrong_answer"
     return _check_candidates(parsed) if template in STEPS else None
 
@@ -45,8 +45,7 @@ def judge(completion: str, finish_reason: str, sample: Sample, spec: TaskSpec, t
 def _check_candidates(parsed: Parsed) -> str | None:
     match = STEP_TEXT.search(parsed.think)
     listed = match["text"] if match else ""
-    assert parsed.answer is not None
-    name = parsed.answer.rpartition("/")[2]
+    name = str(parsed.answer).rpartition("/")[2]
     if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", listed):
         return "candidates"
     return None

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from morerl.errors import ConfigError
 from morerl.prompts.render import Messages, render_completion
-from morerl.schema import DIRECTIONS, Mention, Sample, TaskSpec
+from morerl.schema import DIRECTIONS, Mention, Sample, TaskSpec, label
 from morerl.teacher.reply import Reply, Teacher
 
 WORD = re.compile(r"[\w'-]+|[^\w\s]")
@@ -27,6 +27,8 @@ TELLING = 0.7  # in nats: a word that makes some label about twice as likely
 def mimic_teacher(samples: Sequence[Sample], spec: TaskSpec) -> Teacher:
     """The teacher that is none, for those samples with gold. Raises ConfigError if one asks about a region."""
     for sample in samples:
+        if sample.task != "pair":
+            raise ConfigError(f"teach.teacher = mimic plans over text pairs, and {sample.id} asks {sample.task!r}")
         if not all(isinstance(sample.argument(role), Mention) for role in (sample.head, sample.tail)):
             raise ConfigError(
                 f"teach.teacher = mimic plans over text pairs, and {sample.id} asks about a region of a picture; "
@@ -45,7 +47,7 @@ def plan(sample: Sample, spec: TaskSpec, telling: dict[str, float]) -> str:
 
     Only for text pairs: both arguments must be mentions.
     """
-    answer = _label(sample)
+    answer = label(sample)
     words = _between(sample)
     strength = [telling.get(word.lower(), 0.0) for word in words]
     best = sorted(range(len(words)), key=lambda i: -strength[i])[:CUES]
@@ -60,24 +62,19 @@ def telling_words(samples: Sequence[Sample]) -> dict[str, float]:
     The evidence is log P(label | word) / P(label), smoothed. Words under TELLING nats or in fewer
     than RARE of the samples, which must have gold, are left out.
     """
-    labels = Counter(map(_label, samples))
-    share = {label: n / len(samples) for label, n in labels.items()}
+    labels = Counter(map(label, samples))
+    share = {name: n / len(samples) for name, n in labels.items()}
     beside: dict[str, Counter[str]] = defaultdict(Counter)
     for sample in samples:
         for word in {word.lower() for word in _between(sample)}:
-            beside[word][_label(sample)] += 1
+            beside[word][label(sample)] += 1
 
     def evidence(seen: Counter[str]) -> float:
         n = seen.total() + PRIOR
-        return max(math.log((seen[label] + PRIOR * p) / n / p) for label, p in share.items())
+        return max(math.log((seen[name] + PRIOR * p) / n / p) for name, p in share.items())
 
     strength = {word: evidence(seen) for word, seen in beside.items() if seen.total() >= RARE}
     return {word: nats for word, nats in strength.items() if nats >= TELLING}
-
-
-def _label(sample: Sample) -> str:
-    assert sample.gold is not None, f"{sample.id} has no gold"
-    return sample.gold.label
 
 
 def _between(sample: Sample) -> list[str]:

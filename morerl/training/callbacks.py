@@ -84,7 +84,8 @@ class DevScore(TrainerCallback):
             image_root=self.settings.data.image_root,
             settings=self.settings.generate.model_copy(update={"temperature": 0.0, "n": 1}),
         )
-        answers = dict(gather_object([(s.id, parse(t[0], self.spec).answer) for s, t in zip(mine, texts, strict=True)]))
+        mine_read = [(s.id, parse(t[0], self.spec, s).answer) for s, t in zip(mine, texts, strict=True)]
+        answers = dict(gather_object(mine_read))
         metrics = score(self.samples, [answers[s.id] for s in self.samples], self.spec, draws=0)
         return float(metrics.primary["value"])
 

@@ -10,7 +10,7 @@ from typing import Any
 from morerl.errors import ConfigError, DataError
 from morerl.jsonl import read_records, write_records
 from morerl.mixing import schedule, windows
-from morerl.prompts.render import STEPS
+from morerl.prompts.render import steps_of
 from morerl.rewards import Terms, check_rewards, reward
 from morerl.runs import begin, model_marks
 from morerl.schema import Rated, Sample, TaskSpec
@@ -91,16 +91,17 @@ def plan_windows(
 
 def reward_functions(settings: Settings, spec: TaskSpec) -> tuple[list[Callable[..., list[float]]], list[float]]:
     """TRL reward callables, named as in the settings, and their weights."""
-    terms = Terms(steps=STEPS.get(settings.prompt.template, 0), length_threshold=settings.grpo.length_threshold)
-    return [_reward_function(name, spec, terms) for name in settings.grpo.rewards], [*settings.grpo.rewards.values()]
+    return [_reward_function(name, spec, settings) for name in settings.grpo.rewards], [*settings.grpo.rewards.values()]
 
 
-def _reward_function(name: str, spec: TaskSpec, terms: Terms) -> Callable[..., list[float]]:
+def _reward_function(name: str, spec: TaskSpec, settings: Settings) -> Callable[..., list[float]]:
+    def one(completion: str, sample: Sample) -> float:
+        terms = Terms(steps=steps_of(sample, settings.prompt), length_threshold=settings.grpo.length_threshold)
+        return reward(name, completion, sample, spec, terms)
+
     def function(completions: list[Any], sample: list[str], **kwargs: Any) -> list[float]:
-        return [
-            reward(name, completion[0]["content"], Sample.model_validate_json(row), spec, terms)
-            for completion, row in zip(completions, sample, strict=True)
-        ]
+        samples = map(Sample.model_validate_json, sample)
+        return [one(completion[0]["content"], asked) for completion, asked in zip(completions, samples, strict=True)]
 
     function.__name__ = name
     return function

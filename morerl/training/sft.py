@@ -10,7 +10,7 @@ from morerl.errors import DataError
 from morerl.jsonl import read_records
 from morerl.models.load import load_processing
 from morerl.models.tiny import build_tiny
-from morerl.prompts.render import render, render_completion
+from morerl.prompts.render import render, render_gold
 from morerl.runs import begin
 from morerl.schema import Reasoning, Sample
 from morerl.settings import Settings
@@ -79,7 +79,7 @@ def read_completions(path: Path, inputs: Inputs, *, bare: bool) -> dict[str, str
 def _bare(sample: Sample) -> str:
     if sample.gold is None:
         raise DataError(f"{sample.id} has no gold label")
-    return render_completion("-", sample.gold.label)
+    return render_gold(sample)
 
 
 def _tiny(settings: Settings, inputs: Inputs, completions: dict[str, str]) -> Path:

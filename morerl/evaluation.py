@@ -1,0 +1,154 @@
+"""Scoring and comparing files of predictions: samples and completions are read side by side, never held."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from morerl.errors import DataError
+from morerl.guidelines import known_specs, load_spec
+from morerl.jsonl import read_records, stream_samples, write_json
+from morerl.prompts.parse import Parsed, parse
+from morerl.schema import DIRECTIONS, Extraction, Label, Metrics, Prediction, Sample, TaskSpec
+from morerl.scoring import Tally
+from morerl.scoring.compare import Comparison, Pairs, compare
+from morerl.scoring.protocols import BY_TASK
+
+NEGATIVE = ("NA", "na", "no_relation", "Other", "Others", "none", "None")  # as MORE's evaluation knows them
+
+
+def score_files(
+    gold: Path,
+    predictions: Path,
+    guidelines: str | None = None,
+    out: Path | None = None,
+    *,
+    protocol: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    **settings: Any,
+) -> Metrics:
+    """Scores a file of predictions against the gold of its samples; writes `out` if given.
+
+    The task is that of `guidelines`, or else what `task_of` finds; the protocol the task's own, unless another is
+    named. Every completion is parsed; an empty one, or none at all, is wrong and counted. Raises DataError
+    where a sample has no prediction, a prediction no sample, or an id occurs twice.
+    """
+    spec = task_of(gold, guidelines)
+    tally, problems = Tally(spec, protocol), Counter[str]()
+    for sample, completions in side_by_side(gold, predictions):
+        parsed = [parse(text, spec, sample) for text in completions] or [Parsed(problems=("no_completion",))]
+        tally.add(sample, [one.answer for one in parsed])
+        problems.update(parsed[0].problems)
+    settings |= {"gold": str(gold), "predictions": str(predictions), "guidelines": guidelines, "seed": seed}
+    metrics = tally.metrics(draws=draws, seed=seed, problems=dict(problems), settings=settings)
+    if out is not None:
+        write_json(out, metrics.model_dump(mode="json"))
+    return metrics
+
+
+def compare_files(
+    gold: Path,
+    a: Path,
+    b: Path,
+    guidelines: str | None = None,
+    *,
+    protocol: str | None = None,
+    figure: str | None = None,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Compares two files of predictions for the same samples by one figure (default: the protocol's primary one).
+
+    The first completion of each sample counts. Raises as `score_files` does.
+    """
+    spec = task_of(gold, guidelines)
+    tally, pairs = Tally(spec, protocol), Pairs()
+    for (sample, of_a), (_, of_b) in zip(side_by_side(gold, a), side_by_side(gold, b), strict=True):
+        answers = [parse(texts[0], spec, sample).answer if texts else None for texts in (of_a, of_b)]
+        if (rows := tally.rows(sample, answers)) is not None:
+            pairs[rows[0], rows[1]] += 1
+    return compare(pairs, spec, tally.name, figure or tally.protocol.primary, draws=draws, seed=seed)
+
+
+def side_by_side(gold: Path, predictions: Path) -> Iterator[tuple[Sample, tuple[str, ...]]]:
+    """Each sample with its completions, in the order of the samples.
+
+    Files in the same order are read in step; a prediction that comes too early is kept until its sample does.
+    Raises DataError as `score_files` says.
+    """
+    rows = _distinct(predictions)
+    early: dict[str, tuple[str, ...]] = {}
+    missing: list[str] = []
+    for sample in stream_samples(gold):
+        while sample.id not in early and (row := next(rows, None)) is not None:
+            early[row.id] = row.completions
+        if sample.id in early:
+            yield sample, early.pop(sample.id)
+        else:
+            missing.append(sample.id)
+    extra = [*early, *(row.id for row in rows)]
+    for ids, what in (
+        (missing, f"samples of {gold} have no prediction in {predictions}"),
+        (extra, f"predictions of {predictions} have no sample in {gold}"),
+    ):
+        if ids:
+            raise DataError(f"{len(ids)} {what}, e.g. {ids[0]!r}. Every sample must be answered, even badly")
+
+
+def _distinct(predictions: Path) -> Iterator[Prediction]:
+    seen: set[str] = set()
+    for row in read_records(predictions, Prediction):
+        if row.id in seen:
+            raise DataError(f"{predictions}: two predictions for {row.id!r}")
+        seen.add(row.id)
+        yield row
+
+
+def task_of(gold: Path, guidelines: str | None = None) -> TaskSpec:
+    """The task of a file of samples: the guideline named, the packaged one of its corpus, or its gold's own labels.
+
+    Raises ConfigError for an unknown guideline, DataError for a file without a sample.
+    """
+    if guidelines is not None:
+        return load_spec(guidelines)
+    first = next(stream_samples(gold), None)
+    if first is None:
+        raise DataError(f"{gold} holds no sample")
+    if first.corpus in known_specs():
+        return load_spec(first.corpus)
+    return _bare_task(gold, first)
+
+
+def _bare_task(gold: Path, first: Sample) -> TaskSpec:
+    """A task that knows the labels and types of the gold answers and nothing about them."""
+    labels: dict[str, None] = {}
+    types: dict[str, None] = {}
+    for sample in stream_samples(gold):
+        if isinstance(sample.gold, Extraction):
+            types.update((entity.type, None) for entity in sample.gold.entities)
+            labels.update((relation.label, None) for relation in sample.gold.relations)
+        elif sample.gold is not None:
+            labels[sample.gold.label] = None
+    none = next((name for name in NEGATIVE if name in labels), NEGATIVE[-2]) if first.task == "pair" else None
+    if none is not None:
+        labels[none] = None
+    return TaskSpec(
+        corpus=first.corpus,
+        protocol=BY_TASK[first.task],
+        question="",
+        types=dict.fromkeys(types, ""),
+        none=none,
+        labels=_labels(list(labels)),
+    )
+
+
+def _labels(names: list[str]) -> tuple[Label, ...]:
+    """Labels of their names; Rel(e1,e2) and Rel(e2,e1) are one directed label."""
+    directed: dict[str, bool] = {}
+    for name in names:
+        order = next((order for order in DIRECTIONS if name.endswith(order)), "")
+        directed[name.removesuffix(order)] = bool(order)
+    return tuple(Label(name=name, definition="", directed=has_order) for name, has_order in directed.items())

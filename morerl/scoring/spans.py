@@ -1,0 +1,140 @@
+"""What the protocols of `extract` and `entities` share: an extraction as sets of things that gold holds or does not.
+
+A part of a score (entities, relations, ...) is a pair of sets, given and gold; what both hold is right. What was
+written but stands nowhere in the text gets a key of its own, which gold cannot hold: it costs precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from morerl.schema import Entity, Extraction, TaskSpec
+from morerl.scoring.counts import Counts, Rates, Row, precision_recall_f1, rate
+
+Key = Hashable
+Types = tuple[str | None, str | None]
+Links = dict[Key, Types]  # (head, tail, label) -> the types of head and tail
+
+
+class Part(NamedTuple):
+    """How many keys are right, given and in gold."""
+
+    right: int
+    given: int
+    gold: int
+
+    @property
+    def f1(self) -> float:
+        """0 to 1; 1 where nothing was to be found and nothing was given."""
+        return 2 * self.right / (self.given + self.gold) if self.given + self.gold else 1.0
+
+
+def part(given: set[Key], gold: set[Key]) -> Part:
+    """The counts of one part of one sample."""
+    return Part(len(given & gold), len(given), len(gold))
+
+
+def row(parts: Sequence[Part], answer: Extraction | None, *, exact: Sequence[int]) -> Row:
+    """One row: is it parsed, is it all right (F1 = 1 in the parts `exact`), then right, given, gold of every part."""
+    parsed = answer is not None
+    whole = parsed and all(parts[number].f1 == 1.0 for number in exact)
+    return (int(parsed), int(whole), *(number for one in parts for number in one))
+
+
+def sums(rows: Counts, times: Counts, spec: TaskSpec) -> Counts:
+    """[..., width + 1] from `times` [..., unlike], how often each of `rows` [unlike, width] occurs; last: samples."""
+    return np.concatenate([times @ rows, times.sum(-1, keepdims=True)], axis=-1)
+
+
+def figures(summed: Counts, names: Sequence[str]) -> dict[str, Rates]:
+    """Micro precision, recall and F1 of each part by its prefix, and `exact_match`, in per cent, of summed rows."""
+    found = {"exact_match": rate(summed[..., 1], summed[..., -1])}
+    for number, name in enumerate(names):
+        right, given, gold = (summed[..., 2 + 3 * number + column] for column in range(3))
+        found |= precision_recall_f1(right, given=given, gold=gold, prefix=name)
+    return found
+
+
+def right(row: Row) -> bool:
+    """Whether all of the answer is right."""
+    return row[1] == 1
+
+
+def qualities(row: Row) -> tuple[float, ...]:
+    """F1 of every part of one sample, 0 to 1; all 0 where the answer could not be parsed."""
+    parts = [Part(*row[start : start + 3]) for start in range(2, len(row), 3)]
+    return tuple(one.f1 if row[0] else 0.0 for one in parts)
+
+
+# --- keys of entities
+
+
+def entity_spans(found: Extraction) -> set[Key]:
+    """(start, end, type); exact doubles are one."""
+    return {(*_span(entity, number), entity.type) for number, entity in enumerate(found.entities)}
+
+
+def entity_strings(found: Extraction) -> set[Key]:
+    """(string, type), every run of blanks as one."""
+    return {(" ".join(entity.text.split()), entity.type) for entity in found.entities}
+
+
+def _span(entity: Entity, number: int) -> tuple[Key, Key]:
+    """Its place, or one that no gold entity has."""
+    return (entity.start, entity.end) if entity.start is not None else ("nowhere", number)
+
+
+# --- keys of relations
+
+
+def links(found: Extraction, *, by: str) -> Links:
+    """(head, tail, label) -> the argument types it was first given with.
+
+    `by` "place": head and tail are spans; an argument that stands nowhere gets a key that no gold relation has.
+    `by` "words": they are strings, as the model wrote them where they are no listed entity.
+    """
+    entities = {entity.id: entity for entity in found.entities}
+    keys: Links = {}
+    for number, relation in enumerate(found.relations):
+        pair = entities.get(relation.head), entities.get(relation.tail)
+        if by == "words":
+            ends: tuple[Key, Key] = tuple(
+                " ".join((one.text if one else name).split()) for one, name in zip(pair, (relation.head, relation.tail), strict=True)
+            )
+        else:
+            ends = tuple(_span(one, number) if one else ("nowhere", number) for one in pair)
+        keys.setdefault((*ends, relation.label), tuple(one.type if one else None for one in pair))
+    return keys
+
+
+def both_ways(keys: Links, symmetric: Collection[str]) -> Links:
+    """The same with head and tail of every symmetric label in one order, so that direction does not count."""
+    turned: Links = {}
+    for (head, tail, label), types in keys.items():
+        swap = label in symmetric and str(head) > str(tail)
+        turned.setdefault((tail, head, label) if swap else (head, tail, label), types[::-1] if swap else types)
+    return turned
+
+
+def strict(given: Links, gold: Links) -> Part:
+    """As `part`, but a key is right only if its argument types are gold's too."""
+    return Part(sum(gold.get(key) == types for key, types in given.items()), len(given), len(gold))
+
+
+def tally(given: Collection[Key], gold: Collection[Key]) -> Iterator[tuple[str, ...]]:
+    """("gold", name), ("predicted", name) and ("right", name) of keys whose third place is a type or label."""
+    yield from (("gold", key[2]) for key in gold)
+    yield from (("predicted", key[2]) for key in given)
+    yield from (("right", key[2]) for key in given if key in gold)
+
+
+def confusions(given: Mapping[Key, str], gold: Mapping[Key, str]) -> Iterator[tuple[str, ...]]:
+    """("confusion", gold name, given name) for everything at one place, or (missed) and (spurious)."""
+    for key, name in gold.items():
+        yield "confusion", name, given.get(key, "(missed)")
+    for key, name in given.items():
+        if key not in gold:
+            yield "confusion", "(spurious)", name
