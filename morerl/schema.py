@@ -326,7 +326,7 @@ class Reject(Frozen):
     """One line of a corpus that could not become a sample; one line of rejected.jsonl."""
 
     file: str
-    line: int = Field(ge=1)
+    line: int | None = Field(default=None, ge=1, description="null where the file itself, e.g. a picture, is at fault")
     reason: str = Field(description="short stable name, fit for counting, e.g. bad_box")
     detail: str = ""
 

@@ -48,7 +48,7 @@ def _is_first_rank() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _progress() -> Any:
+def _progress(*, transient: bool = False) -> Any:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -68,7 +68,8 @@ def _progress() -> Any:
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
         console=Console(stderr=True),
-        disable=not _is_first_rank(),
+        transient=transient,
+        disable=not _is_first_rank() or (transient and not sys.stderr.isatty()),
     )
 
 
@@ -87,6 +88,37 @@ def training_bar(stage: str) -> Iterator[Callable[[int, int, dict[str, float]], 
 def sample_bar(stage: str) -> Iterator[Callable[[int, int], object]]:
     with training_bar(stage) as listener:
         yield lambda done, total: listener(done, total, {})
+
+
+@contextlib.contextmanager
+def row_bar(stage: str) -> Iterator[Callable[[], object]]:
+    """A bar for rows whose number is not known before the last."""
+    with _progress(transient=True) as progress:
+        task = progress.add_task(stage, total=None, figures="")
+        yield lambda: progress.advance(task)
+
+
+def counts_table(title: str, rows: Any) -> None:
+    """Figures by split, each = or != what is on record (`morerl.corpora.prepare.Row`)."""
+    from rich.console import Console
+    from rich.table import Table
+
+    splits = list(dict.fromkeys(row.split for row in rows))
+    cells = {(row.figure, row.split): _counted(row) for row in rows}
+    say(title)
+    table = Table(show_edge=False)
+    table.add_column("")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for figure in dict.fromkeys(row.figure for row in rows):
+        table.add_row(figure, *(cells.get((figure, split), "") for split in splits))
+    Console(highlight=False).print(table)
+
+
+def _counted(row: Any) -> str:
+    if row.published is None:
+        return f"{row.found:,}  "
+    return f"{row.found:,} [red]!= {row.published:,}[/]" if row.differs else f"{row.found:,} ="
 
 
 @contextlib.contextmanager

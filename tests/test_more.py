@@ -1,4 +1,4 @@
-"""Reading MORE's release, and tools/prepare_corpus.py: every way a line can be wrong; nothing is ever run."""
+"""Reading MORE's release: every way a line can be wrong; nothing is ever run."""
 
 import json
 import subprocess
@@ -204,38 +204,3 @@ def test_the_dev_pictures_are_found_under_any_of_their_names(release, folders):
 def test_a_missing_file_says_what_is_wanted(tmp_path):
     with pytest.raises(DataError, match=r"train\.txt.*Want the MORE release.*img_org"):
         next(read(tmp_path, "train"))
-
-
-# --- tools/prepare_corpus.py
-
-
-def prepare(raw, out, *options):
-    command = [sys.executable, ROOT / "tools/prepare_corpus.py", "more", raw, "--out", out, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
-def test_prepare_writes_the_splits_and_a_table(release, tmp_path):
-    done = prepare(release(repr(ROW), row(relation="none")), tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "2 samples, 1 pictures" in done.stdout and "50.0 %  none" in done.stdout
-    assert Counter(s.split for s in read_samples(tmp_path / "out/test.jsonl")) == {"test": 2}
-    assert [len(read_samples(tmp_path / f"out/{split}.jsonl")) for split in ("train", "dev")] == [1, 1]
-    assert (tmp_path / "out/rejected.jsonl").read_text() == ""
-
-
-def test_prepare_ends_with_3_on_rejects_unless_so_many_are_allowed(release, tmp_path):
-    raw = release(repr(ROW), "{", row(text="other"), split="train")
-    done = prepare(raw, tmp_path / "out")
-    assert done.returncode == 3
-    assert f"{raw}/txt/train.txt:2: not_a_literal" in done.stderr and "2 lines rejected" in done.stderr
-    rejects = list(read_records(tmp_path / "out/rejected.jsonl", Reject))
-    assert [(reject.line, reject.reason) for reject in rejects] == [(2, "not_a_literal"), (3, "bad_field")]
-    assert prepare(raw, tmp_path / "out", "--allow-rejects", "1").returncode == 3
-    assert prepare(raw, tmp_path / "out", "--allow-rejects", "2").returncode == 0
-
-
-def test_prepare_ends_with_2_and_one_message_where_the_release_is_not(tmp_path):
-    done = prepare(tmp_path, tmp_path / "out")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: cannot read") and "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()

@@ -1,15 +1,16 @@
 """Writes samples in the format of another tool: a Hugging Face dataset, Label Studio tasks, a brat folder.
 
-    python tools/export_corpus.py data/more/*.jsonl --to hf --guidelines more --image-root RAW_DIR --out export/hf
-    python tools/export_corpus.py data/more/dev.jsonl --to label_studio --guidelines more --out export/ls
-    python tools/export_corpus.py data/sem2010/dev.jsonl --to brat --guidelines sem2010 --out export/brat
+    python tools/export_corpus.py data/more/{train,dev}.jsonl --to hf --guidelines more --image-root RAW --out OUT
+    python tools/export_corpus.py data/more/dev.jsonl --to label_studio --guidelines more --out OUT
+    python tools/export_corpus.py data/sem2010/dev.jsonl --to brat --guidelines sem2010 --out OUT
 
 hf            datasets.load_from_disk(OUT): prompts and gold completions as TRL trains on them, pictures inside
 label_studio  paste OUT/config.xml as the labelling interface, import OUT/<split>.json; pictures are served by
               Label Studio's local storage, whose document root must be the image root
 brat          put OUT below brat's data folder; samples with boxes of a picture are refused
 
-After annotating, tools/prepare_corpus.py reads each of the three back as a corpus of that name.
+After annotating, tools/prepare_corpus.py reads each of the three back as a corpus of that name; the exit code is 0,
+or 2 for input that cannot be used, and then OUT is not made.
 """
 
 from __future__ import annotations

@@ -1,10 +1,20 @@
-"""Reads a corpus as its users download it and writes train.jsonl, dev.jsonl, test.jsonl.
+"""Reads a corpus as its users have it and writes one <split>.jsonl of samples for each of its splits.
 
     python tools/prepare_corpus.py more RAW_DIR --out data/more
-    python tools/prepare_corpus.py sem2010 RAW_DIR --out data/sem2010
 
-A line that cannot be used is named in rejected.jsonl and makes the exit code 3, unless
---allow-rejects N permits that many.
+FORMAT is how the files are written:
+  more          MORE's release: txt/{train,valid,test}.txt, img_org/; with or without side files and rel2id.json
+  mnre, umre    MNRE (both arguments in the text, a picture beside it), and UMRE's variant of MORE
+  sem2010       SemEval-2010 Task 8: TRAIN_FILE.TXT, TEST_FILE_FULL.TXT
+  scier         SciER: LLM/ and PLM/, or either
+  bio           any column file, a token and its tag a line: BIO, IOB1, IO, IOBES, BILOU (WNUT-17, CrossNER, CoNLL-2003)
+  mrc           BERT-MRC's JSON: mrc-ner.{train,dev,test}
+  jsonl         samples as written here
+  hf, label_studio, brat   what tools/export_corpus.py writes, or those tools themselves
+
+The table shows what was found beside the published counts: = the same, != another. A line that cannot be used is
+named with its reason in rejected.jsonl, and makes the exit code 3, unless --allow-rejects N permits that many.
+Every picture is opened once; one that is missing, cut short, animated or too large rejects its samples.
 """
 
 from __future__ import annotations
@@ -14,55 +24,92 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from morerl.corpora import more, sem2010
+from morerl.corpora import bio, jsonl, more, mrc, scier, sem2010
+from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published
 from morerl.errors import MorerlError
+from morerl.interchange import brat, hf, label_studio
 from morerl.jsonl import write_records
-from morerl.schema import Reject, Sample
+from morerl.schema import Reject
+from morerl.terminal import counts_table, row_bar, say
 
-CORPORA = {"more": more.read, "sem2010": sem2010.read}
-SPLITS = ("train", "dev", "test")
+FORMATS = {
+    "more": more,
+    "mnre": more,
+    "umre": more,
+    "sem2010": sem2010,
+    "scier": scier,
+    "bio": bio,
+    "mrc": mrc,
+    "jsonl": jsonl,
+    "hf": hf,
+    "label_studio": label_studio,
+    "brat": brat,
+}
+UNNAMED = ("bio", "mrc", "label_studio", "brat")  # formats of many corpora
 
 
 def main() -> int:
     """Returns the exit code: 0 well, 2 unusable input, 3 rejects."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", choices=CORPORA)
+    parser.add_argument("format", choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument("raw", type=Path, help="the folder as downloaded")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--allow-rejects", type=int, default=0, metavar="N")
+    parser.add_argument("--name", help="the corpus, e.g. wnut17 (default: by its types, or the folder's name)")
+    parser.add_argument("--image-root", type=Path, help="folder that picture paths are relative to (default: RAW)")
+    parser.add_argument("--skip-pictures", action="store_true", help="do not open the pictures")
+    parser.add_argument("--allow-rejects", type=int, default=0, metavar="N", help="exit with 0 for up to N rejects")
     options = parser.parse_args()
     try:
-        rejects = prepare(options.corpus, options.raw, options.out)
+        rejects = prepare(options)
     except MorerlError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for reject in rejects[:5]:
-        print(f"rejected {reject.file}:{reject.line}: {reject.reason}: {reject.detail}", file=sys.stderr)
-    if len(rejects) > options.allow_rejects:
-        print(f"{len(rejects)} lines rejected, see {options.out / 'rejected.jsonl'}", file=sys.stderr)
-        return 3
-    return 0
+    _name_rejects(rejects, options.out)
+    return 3 if len(rejects) > options.allow_rejects else 0
 
 
-def prepare(corpus: str, raw: Path, out: Path) -> list[Reject]:
-    """Writes every split and rejected.jsonl, prints a table, returns the rejects."""
+def prepare(options: argparse.Namespace) -> list[Reject]:
+    """Writes every split and rejected.jsonl, prints the table, returns the rejects."""
+    reader, name = FORMATS[options.format], options.name or options.format
+    if options.name is None and options.format in UNNAMED:
+        name = bio.guess_corpus(options.raw) if options.format == "bio" else options.raw.resolve().name
+    pictures = Pictures(options.image_root or options.raw, skip=options.skip_pictures)
+    found: dict[str, Counts] = {}
     rejects: list[Reject] = []
-    for split in SPLITS:
-        rows = list(CORPORA[corpus](raw, split))
-        samples = [row for row in rows if isinstance(row, Sample)]
-        rejects += [row for row in rows if isinstance(row, Reject)]
-        write_records(out / f"{split}.jsonl", samples)
-        _print_counts(split, samples)
-    write_records(out / "rejected.jsonl", rejects)
+    for split in reader.splits(options.raw):
+        with row_bar(split) as on_row:
+            rows = reader.read(options.raw, split, corpus=name)
+            found[split], bad = prepare_split(rows, options.out / f"{split}.jsonl", pictures, on_row=on_row)
+        rejects += [row for row in bad if row not in rejects]  # one of a file that two splits come from is told by both
+    write_records(options.out / "rejected.jsonl", rejects)
+    record = published(name)
+    _show(name, beside(found, record), record.source, pictures)
     return rejects
 
 
-def _print_counts(split: str, samples: list[Sample]) -> None:
-    pictures = len({sample.image for sample in samples if sample.image})
-    print(f"{split:<6}{len(samples):>7} samples{f', {pictures} pictures' if pictures else ''}")
-    labels = Counter(sample.gold.label if sample.gold else "(no gold)" for sample in samples)
-    for label, count in labels.most_common():
-        print(f"       {count:>6}  {100 * count / len(samples):5.1f} %  {label}")
+def _show(name: str, rows: list[Row], source: str, pictures: Pictures) -> None:
+    counts_table(f"{name}: found, and = or != what is on record", rows)
+    differing = [row for row in rows if row.differs]
+    if source:
+        say(f"on record: {source}")
+        say(f"{len(differing)} counts differ" if differing else "every count on record is met")
+    for row in differing:
+        say(f"  differs: {row.split} {row.figure}: found {row.found}, published {row.published}")
+    if pictures.opened:
+        good = sum(fault is None for fault in pictures.faults.values())
+        say(f"pictures: {good} of {pictures.opened} can be used")
+    for folder in sorted(pictures.unchecked):
+        say(f"pictures not checked: there is no folder {pictures.root / folder}; put them there before training")
+
+
+def _name_rejects(rejects: list[Reject], out: Path) -> None:
+    if not rejects:
+        return
+    for reject in rejects[:5]:
+        where = f"{reject.file}:{reject.line}" if reject.line else reject.file
+        print(f"rejected {where}: {reject.reason}: {reject.detail}", file=sys.stderr)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row.reason for row in rejects).most_common())
+    print(f"{len(rejects)} lines rejected ({reasons}), see {out / 'rejected.jsonl'}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,18 @@ class _Refused(Exception):
     """A block that cannot become a sample: args are the reason and the detail of its Reject."""
 
 
-def read(raw_dir: Path, split: str) -> Iterator[Sample | Reject]:
+def splits(raw_dir: Path) -> tuple[str, ...]:
+    """train and dev, or test, or all of them: those whose file is below `raw_dir`.
+
+    Raises DataError if there is neither, or two different files of one name.
+    """
+    has_train, has_test = (_find(raw_dir, part) is not None for part in ("train", "test"))
+    if not (has_train or has_test):
+        _locate(raw_dir, "train")
+    return (("train", "dev") if has_train else ()) + (("test",) if has_test else ())
+
+
+def read(raw_dir: Path, split: str, *, corpus: str = "sem2010") -> Iterator[Sample | Reject]:
     """The samples of train (7,200), dev (800) or test (2,717) in file order, bad blocks as Rejects.
 
     The files are looked for by name anywhere below `raw_dir`. Without TEST_FILE_FULL.TXT, test comes
@@ -66,7 +77,7 @@ def read(raw_dir: Path, split: str) -> Iterator[Sample | Reject]:
         raise ConfigError(f"SemEval-2010 Task 8 has no split {split!r}; it has {', '.join(SPLITS)}")
     path = _locate(raw_dir, "test" if split == "test" else "train")
     items = _items(path, path.relative_to(raw_dir).as_posix())
-    return (_sample(item, split) if isinstance(item, _Item) else item for item in _of_split(items, split))
+    return (_sample(item, split, corpus) if isinstance(item, _Item) else item for item in _of_split(items, split))
 
 
 def dev_numbers(labels: Mapping[int, str], *, seed: int = DEV_SEED) -> frozenset[int]:
@@ -110,7 +121,7 @@ def _of_split(items: Iterator[_Item | Reject], split: str) -> Iterator[_Item | R
             yield item
 
 
-def _locate(raw_dir: Path, part: str) -> Path:
+def _find(raw_dir: Path, part: str) -> Path | None:
     files = sorted(path for path in raw_dir.rglob("*") if path.is_file())
     for name in _FILES[part]:
         found = [path for path in files if path.name.casefold() == name.casefold()]
@@ -118,6 +129,13 @@ def _locate(raw_dir: Path, part: str) -> Path:
             raise DataError(f"different files named {name}: {', '.join(map(str, found))}; keep one of them")
         if found:
             return found[0]
+    return None
+
+
+def _locate(raw_dir: Path, part: str) -> Path:
+    found = _find(raw_dir, part)
+    if found is not None:
+        return found
     hint = " (TEST_FILE_KEY.TXT cannot replace it: its labels have no direction)" if part == "test" else ""
     raise DataError(
         f"no {_FILES[part][0]} below {raw_dir}{hint}; download the full release of SemEval-2010 Task 8 "
@@ -199,11 +217,11 @@ def _nothing(body: list[str]) -> None:
         raise _Refused("stray_line", "this file has sentences only, but a line follows the sentence")
 
 
-def _sample(item: _Item, split: str) -> Sample:
+def _sample(item: _Item, split: str, corpus: str) -> Sample:
     before, e1, between, e2, _ = item.pieces
     return Sample(
-        id=f"sem2010/{split}/{item.number:05d}",
-        corpus="sem2010",
+        id=f"{corpus}/{split}/{item.number:05d}",
+        corpus=corpus,
         split=split,
         text="".join(item.pieces),
         mentions=(

@@ -136,9 +136,8 @@ def read(raw_dir: Path, split: str, *, corpus: str) -> Iterator[Sample | Reject]
     normalizations, equivalences and other notes are passed over. A part of an answer would pass for
     the whole, so one bad line costs its document: unknown_line, discontinuous (line ends apart),
     text_mismatch, unknown_argument, several_relations, bad_note, duplicate_id, bad_field, bad_json
-    (half a surrogate pair);
-    no_text and no_annotation name a file without its other half, bad_encoding and too_large one that
-    cannot be read. Raises DataError if there is no such folder.
+    (half a surrogate pair). no_text and no_annotation name a file without its other half, bad_encoding
+    and too_large one that cannot be read. Raises DataError if there is no such folder.
     """
     folder = raw_dir / split
     names = _documents(folder)

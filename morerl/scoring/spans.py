@@ -102,7 +102,8 @@ def links(found: Extraction, *, by: str) -> Links:
         pair = entities.get(relation.head), entities.get(relation.tail)
         if by == "words":
             ends: tuple[Key, Key] = tuple(
-                " ".join((one.text if one else name).split()) for one, name in zip(pair, (relation.head, relation.tail), strict=True)
+                " ".join((one.text if one else name).split())
+                for one, name in zip(pair, (relation.head, relation.tail), strict=True)
             )
         else:
             ends = tuple(_span(one, number) if one else ("nowhere", number) for one in pair)
