@@ -13,9 +13,10 @@ from morerl.jsonl import read_samples
 from morerl.prompts.parse import parse
 from morerl.prompts.render import render, render_gold, template_of
 from morerl.rewards import Terms, check_rewards, reward
-from morerl.schema import Metrics, Sample, TaskSpec
+from morerl.schema import Metrics, Sample
 from morerl.scoring import Tally
 from morerl.settings import Settings
+from morerl.task import TaskSpec
 
 
 def run_check(settings: Settings) -> Iterator[str]:

@@ -17,7 +17,9 @@ from morerl.terminal import (
     sample_bar,
     say,
     show_before_after,
+    show_comparison,
     show_metrics,
+    show_table,
     trained,
     training_bar,
 )
@@ -46,6 +48,13 @@ Config = Annotated[Path, typer.Argument(help="the run's YAML, e.g. configs/sem20
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="settings to override", show_default=False),
+]
+
+
+Gold = Annotated[Path | None, typer.Option(help="samples with their gold answers (samples.jsonl)")]
+Protocol = Annotated[str | None, typer.Option(help="default: the guideline's own")]
+Guidelines = Annotated[
+    str | None, typer.Option(help="a packaged name or a YAML file; default: the corpus's, else the labels of the gold")
 ]
 
 
@@ -108,17 +117,105 @@ def predict(config: Config, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def score(config: Config, overrides: Overrides = None) -> None:
-    """Score predictions by the corpus's official protocol.
+def score(
+    config: Annotated[Path | None, typer.Argument(help="the run's YAML; or --gold and --pred")] = None,
+    overrides: Overrides = None,
+    gold: Gold = None,
+    pred: Annotated[Path | None, typer.Option(help="predictions: an id and its completions a line")] = None,
+    protocol: Protocol = None,
+    guidelines: Guidelines = None,
+    out: Annotated[Path | None, typer.Option(help="write the figures here (metrics.json)")] = None,
+    draws: Annotated[int, typer.Option(min=0, help="bootstrap resamplings for the intervals; 0: none")] = 1000,
+) -> None:
+    """Score predictions by a corpus's official protocol.
 
-    Reads what `predict` wrote for the same settings; writes a .metrics.json beside it and prints a table.
+    Of a run: `morerl score CONFIG` reads what `predict` wrote and writes a .metrics.json beside it. Of any files:
+    `morerl score --gold samples.jsonl --pred predictions.jsonl --protocol scier --out metrics.json`.
+
+    Every sample needs a prediction; a completion that cannot be parsed is wrong, and counted by its problem. The
+    protocols are more, sem2010, r1_re, scier, ner and ner_blog; metrics.json says what each counts.
     """
     with one_message():
-        from morerl.inference import score_run
+        if config is not None:
+            from morerl.inference import score_run
 
-        out, metrics = score_run(_settings(config, overrides))
+            out, metrics = score_run(_settings(config, overrides))
+        else:
+            from morerl.evaluation import score_files
+
+            if gold is None or pred is None:
+                raise _usage("morerl score needs a run's YAML, or --gold and --pred")
+            metrics = score_files(gold, pred, guidelines, out, protocol=protocol, draws=draws)
         show_metrics(metrics)
-        say(f"wrote {out}")
+        if out is not None:
+            say(f"wrote {out}")
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="predictions.jsonl, its .metrics.json, or a run's folder")],
+    b: Annotated[Path, typer.Argument(help="the same of the other model")],
+    gold: Gold = None,
+    protocol: Protocol = None,
+    guidelines: Guidelines = None,
+    figure: Annotated[str | None, typer.Option(help="default: the protocol's primary figure")] = None,
+    out: Annotated[Path | None, typer.Option(help="write the comparison here (JSON)")] = None,
+) -> None:
+    """Compare two models on the same samples: is the difference more than chance?
+
+    The interval of the difference is a paired bootstrap over samples, p a paired randomisation test. What --gold,
+    --protocol and --guidelines leave out is taken from the .metrics.json beside the predictions.
+    """
+    with one_message():
+        from morerl.evaluation import compare_runs
+        from morerl.jsonl import write_json
+
+        result = compare_runs(a, b, gold=gold, guidelines=guidelines, protocol=protocol, figure=figure)
+        show_comparison(result)
+        if out is not None:
+            write_json(out, result.model_dump(mode="json"))
+            say(f"wrote {out}")
+
+
+@app.command()
+def benchmark(
+    model: Annotated[str, typer.Argument(help="folder or hub id; with --endpoint the model's name there")],
+    overrides: Overrides = None,
+    corpora: Annotated[str, typer.Option(help="comma-separated: folders of --data, e.g. more,scier,sem2010")] = "",
+    endpoint: Annotated[str | None, typer.Option(help="an OpenAI-compatible server: http://127.0.0.1:8000/v1")] = None,
+    data: Annotated[Path, typer.Option(help="holds <corpus>/test.jsonl (tools/prepare_corpus.py)")] = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder for predictions, figures and the table")] = Path("benchmark"),
+    split: Annotated[str, typer.Option(help="the split to answer")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first N samples of each, for a try")] = None,
+) -> None:
+    """Predict and score many corpora in one go: one table, with the published figures beside yours.
+
+    `morerl benchmark runs/x/grpo/model --corpora more,sem2010`. Each published row says whether it is comparable, and why. A
+    model in a run's folder is asked with that run's prompt; overrides such as generate.max_new_tokens=512 come last. What was
+    answered before with the same settings is not asked again. Writes table.md, table.json and table.png.
+    """
+    with one_message():
+        from morerl.benchmark.run import run_benchmark
+
+        names = [name.strip() for name in corpora.split(",") if name.strip()]
+        if not names:
+            raise _usage("--corpora names no corpus, e.g. --corpora more,scier,sem2010")
+        with demo_bars() as bars:
+            written = run_benchmark(
+                model,
+                names,
+                data=data,
+                out=out,
+                endpoint=endpoint,
+                split=split,
+                limit=limit,
+                overrides=overrides or [],
+                listener=lambda corpus, done, total: bars(corpus, done, total, {}),
+            )
+        show_table(written.files[0])
+        say(f"wrote {', '.join(map(str, written.files))}")
+        if written.problem:
+            say(written.problem)
 
 
 @app.command()
@@ -156,6 +253,12 @@ def main() -> None:
     # transformers and TRL warn each other of options that neither the user nor morerl set
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     app()
+
+
+def _usage(message: str) -> Exception:
+    from morerl.errors import ConfigError
+
+    return ConfigError(message)
 
 
 def _settings(config: Path, overrides: list[str] | None) -> Settings:

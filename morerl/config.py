@@ -37,8 +37,15 @@ def load_settings(path: Path, overrides: list[str] | None = None) -> Settings:
 
     Raises ConfigError naming the file, the key and the nearest known one.
     """
-    tree = _read_yaml(path)
-    for override in overrides or []:
+    return make_settings(_read_yaml(path), overrides or [], path)
+
+
+def make_settings(tree: dict[str, Any], overrides: list[str], source: Path) -> Settings:
+    """Settings of sections as YAML holds them, which the overrides change; `source` is what an error names.
+
+    Raises ConfigError as `load_settings`.
+    """
+    for override in overrides:
         _apply(tree, override)
     run = tree.get("run")
     if isinstance(run, dict):
@@ -46,7 +53,7 @@ def load_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from error
+        raise ConfigError(_explain(source, error)) from error
 
 
 def dump_settings(settings: Settings) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from morerl.errors import DataError
 from morerl.guidelines import known_specs, load_spec
-from morerl.jsonl import read_records, stream_samples, write_json
+from morerl.jsonl import read_record, read_records, stream_samples, write_json
 from morerl.prompts.parse import Parsed, parse
-from morerl.schema import DIRECTIONS, Extraction, Label, Metrics, Prediction, Sample, TaskSpec
+from morerl.schema import Extraction, Metrics, Prediction, Sample
 from morerl.scoring import Tally
 from morerl.scoring.compare import Comparison, Pairs, compare
 from morerl.scoring.protocols import BY_TASK
+from morerl.task import DIRECTIONS, Label, TaskSpec
 
 NEGATIVE = ("NA", "na", "no_relation", "Other", "Others", "none", "None")  # as MORE's evaluation knows them
 
@@ -71,6 +72,58 @@ def compare_files(
         if (rows := tally.rows(sample, answers)) is not None:
             pairs[rows[0], rows[1]] += 1
     return compare(pairs, spec, tally.name, figure or tally.protocol.primary, draws=draws, seed=seed)
+
+
+def compare_runs(
+    a: Path,
+    b: Path,
+    *,
+    gold: Path | None = None,
+    guidelines: str | None = None,
+    protocol: str | None = None,
+    figure: str | None = None,
+) -> Comparison:
+    """Compares two models, each given by its predictions, their .metrics.json, or a run's folder.
+
+    Gold, guidelines and protocol that are not given are those that the first one was scored with. Raises DataError
+    where a file is missing or two were scored against different gold, else as `compare_files` does.
+    """
+    of_a, of_b = _scored(a), _scored(b)
+    if gold is None:
+        gold = _agreed("gold", of_a, of_b, a, b)
+    known = of_a.metrics.settings if of_a.metrics else {}
+    guidelines = guidelines or known.get("guidelines")
+    protocol = protocol or (of_a.metrics.protocol if of_a.metrics else None)
+    files = of_a.predictions, of_b.predictions
+    return compare_files(gold, *files, guidelines, protocol=protocol, figure=figure)
+
+
+class _Scored(NamedTuple):
+    predictions: Path
+    metrics: Metrics | None
+
+
+def _scored(path: Path) -> _Scored:
+    """The predictions that a path stands for, and their metrics where they were scored."""
+    if path.is_dir():
+        files = [*path.glob("predictions/*.test.jsonl"), *path.glob("*.test.jsonl")]
+        best = max(files, key=lambda file: file.name.startswith("grpo"), default=None)
+        if best is None:
+            raise DataError(f"{path} holds no predictions/<stage>.test.jsonl; run `morerl predict` first")
+        path = best
+    beside = path if path.name.endswith(".metrics.json") else path.with_suffix(".metrics.json")
+    metrics = read_record(beside, Metrics) if beside.is_file() else None
+    if path == beside and metrics is not None:
+        path = Path(str(metrics.settings.get("predictions", beside)))
+    return _Scored(path, metrics)
+
+
+def _agreed(key: str, a: _Scored, b: _Scored, path_a: Path, path_b: Path) -> Path:
+    values = {str(one.metrics.settings[key]) for one in (a, b) if one.metrics and one.metrics.settings.get(key)}
+    if len(values) != 1:
+        found = " and ".join(sorted(values)) or "none"
+        raise DataError(f"against which samples are {path_a} and {path_b} to be compared? Give --gold (found: {found})")
+    return Path(values.pop())
 
 
 def side_by_side(gold: Path, predictions: Path) -> Iterator[tuple[Sample, tuple[str, ...]]]:

@@ -13,13 +13,15 @@ from morerl.errors import DataError
 from morerl.evaluation import score_files
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_records, read_samples, write_records
+from morerl.models.endpoint import complete
 from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.prompts.parse import parse
 from morerl.runs import begin, finish, model_marks
-from morerl.schema import Extraction, Metrics, Prediction, Rated, Reasoning, Sample, TaskSpec
+from morerl.schema import Extraction, Metrics, Prediction, Rated, Reasoning, Sample
 from morerl.scoring import is_right
 from morerl.settings import GenerateSettings, Settings
+from morerl.task import TaskSpec
 
 Listener = Callable[[int, int], object]
 
@@ -76,7 +78,8 @@ def run_predict(
     spec = load_spec(settings.data.guidelines)
     if samples is None:
         samples = read_samples(settings.data.dir / f"{settings.predict.split}.jsonl", limit=settings.data.limit)
-    texts = _complete(model, samples, spec, settings, settings.generate, listener)
+    ask = _complete if settings.predict.endpoint is None else _ask
+    texts = ask(model, samples, spec, settings, settings.generate, listener)
     write_records(out, [_prediction(sample, drawn, spec) for sample, drawn in zip(samples, texts, strict=True)])
     return out
 
@@ -102,12 +105,6 @@ def _complete(
 
     processing = load_processing(model)
     weights = load_model(model, settings.model).to("cuda" if torch.cuda.is_available() else "cpu")
-    done = Counter[str]()
-
-    def on_batch(count: int) -> None:
-        done["samples"] += count
-        listener(done["samples"], len(samples))
-
     return generate(
         weights,
         processing,
@@ -118,8 +115,42 @@ def _complete(
         image_root=settings.data.image_root,
         settings=how,
         seed=settings.run.seed,
-        on_batch=on_batch,
+        on_batch=_counting(listener, len(samples)),
     )
+
+
+def _ask(
+    model: str | Path,
+    samples: Sequence[Sample],
+    spec: TaskSpec,
+    settings: Settings,
+    how: GenerateSettings,
+    listener: Listener,
+) -> list[list[str]]:
+    assert settings.predict.endpoint is not None
+    return complete(
+        samples,
+        spec,
+        base_url=settings.predict.endpoint,
+        model=str(model),
+        prompt=settings.prompt,
+        images=settings.images,
+        image_root=settings.data.image_root,
+        settings=how,
+        seed=settings.run.seed,
+        on_batch=_counting(listener, len(samples)),
+    )
+
+
+def _counting(listener: Listener, total: int) -> Callable[[int], object]:
+    """Called with how many samples were just done; tells the listener how many are."""
+    done = Counter[str]()
+
+    def on_batch(count: int) -> None:
+        done["samples"] += count
+        listener(done["samples"], total)
+
+    return on_batch
 
 
 def _prediction(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Prediction:

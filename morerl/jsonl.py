@@ -29,6 +29,14 @@ def read_records(path: Path, kind: type[Record]) -> Iterator[Record]:
     return (record for _, record in _numbered(path, kind))
 
 
+def read_record(path: Path, kind: type[Record]) -> Record:
+    """The one record of a JSON document. Raises DataError as `read_records` does."""
+    try:
+        return _record(path, 1, path.read_bytes(), kind)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
 def _numbered(path: Path, kind: type[Record]) -> Iterator[tuple[int, Record]]:
     """The records with their line numbers; empty lines count but hold none."""
     try:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from morerl.errors import ConfigError
 from morerl.prompts.parse import Parsed, parse
-from morerl.schema import Frozen, Sample, TaskSpec
+from morerl.schema import Frozen, Sample
 from morerl.scoring import is_right
 from morerl.settings import GrpoSettings
+from morerl.task import TaskSpec
 
 
 class Terms(Frozen):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -84,6 +84,12 @@ class ModelSettings(Section):
     freeze_vision: bool = Field(default=True, description="keep the vision tower as it is, as MORE-R1 does")
 
 
+def _several_need_chance(section: Any) -> Any:
+    if section.n > 1 and section.temperature == 0.0:
+        raise ValueError(f"n = {section.n} at temperature 0 would be one completion {section.n} times; set temperature")
+    return section
+
+
 class GenerateSettings(Section):
     """How completions are drawn by predict (rate has its own n and temperature; dev is greedy)."""
 
@@ -92,6 +98,8 @@ class GenerateSettings(Section):
     temperature: float = Field(default=0.0, ge=0.0, description="0: greedy")
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     n: int = Field(default=1, ge=1, description="completions a sample")
+
+    _n = model_validator(mode="after")(_several_need_chance)
 
 
 class TeachSettings(Section):
@@ -127,6 +135,8 @@ class RateSettings(Section):
     temperature: float = Field(default=0.0, ge=0.0, description="0: greedy; above 0 for n > 1")
     limit: int | None = Field(default=None, ge=1, description="rate a seeded draw of N; null: all")
 
+    _n = model_validator(mode="after")(_several_need_chance)
+
 
 class MixingSettings(Section):
     """MORE-R1's schedule: epoch t takes every hard sample and easy:hard = alpha^(t-1) : 1."""
@@ -157,7 +167,12 @@ class GrpoSettings(Section):
 class PredictSettings(Section):
     """Completions for one split."""
 
-    model: str | None = Field(default=None, description="default: grpo's model, else sft's")
+    model: str | None = Field(
+        default=None, description="default: grpo's model, else sft's; with an endpoint the name it has there"
+    )
+    endpoint: str | None = Field(
+        default=None, description="an OpenAI-compatible server to ask instead, e.g. http://127.0.0.1:8000/v1"
+    )
     split: Literal["train", "dev", "test"] = "test"
     out: Path | None = Field(default=None, description="default: <run.dir>/predictions/<stage>.<split>.jsonl")
 

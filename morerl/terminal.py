@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from morerl.errors import MorerlError
@@ -156,9 +157,29 @@ def show_metrics(metrics: Any) -> None:
     for figure, value in rows.items():
         interval = metrics.ci95.get(figure)
         table.add_row(figure, f"{value:.2f}", f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "")
-    for problem, count in metrics.problems.items():
-        table.add_row(f"problem: {problem}", str(count), "")
     Console().print(table)
+    for title, counts in (("errors", metrics.errors), ("problems", metrics.problems)):
+        most_first = sorted(counts.items(), key=lambda item: -item[1])
+        if counts:
+            say(f"{title}: " + ", ".join(f"{name} {count}" for name, count in most_first))
+
+
+def show_table(markdown: Path) -> None:
+    """A table as it was written, drawn for the terminal."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(markdown.read_text(encoding="utf-8"), hyperlinks=False))
+
+
+def show_comparison(result: Any) -> None:
+    """Two values of a figure, their difference with its interval, and p."""
+    low, high = result.ci95
+    say(f"{result.protocol} {result.figure}, per cent, on the same {result.n} samples")
+    say(f"  a {result.a:8.2f}")
+    say(f"  b {result.b:8.2f}")
+    say(f"  b - a {result.difference:+.2f}   (95% interval {low:+.2f} to {high:+.2f}; p = {result.p:.4f})")
+    say(f"  {result.changed} samples answered differently")
 
 
 def show_before_after(result: dict[str, Any]) -> None:

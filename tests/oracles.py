@@ -7,7 +7,10 @@ per cent. An answer is None where the completion could not be parsed. Sources: S
 """
 
 from collections import Counter
+from functools import partial
 from itertools import combinations, product
+
+from morerl.schema import Extraction
 
 SYMMETRIC = ("Synonym-Of", "Compare-With")
 
@@ -37,10 +40,27 @@ def mean_prf(rows):
     return {name: sum(row[name] for row in rows) / len(rows) if rows else 0.0 for name in ("precision", "recall", "f1")}
 
 
+def lines(key, proposed):
+    """Right, given and gold of every label as it stands, from what was answered."""
+    pairs = list(zip(key, proposed, strict=True))
+    return {
+        x: (sum(g == p == x for g, p in pairs), sum(p == x for _, p in pairs), sum(g == x for g, _ in pairs))
+        for x in {*key, *proposed} - {None}
+    }
+
+
+def track(rows, none):
+    """Macro and micro of right, given, gold by label: a label that the key lacks has no term, and `none` has none."""
+    scored = [row for x, row in rows.items() if row[2] and x != none]
+    micro = prf(*(sum(row[i] for row in scored) for i in range(3)))
+    return named("macro_", mean_prf([prf(*row) for row in scored])) | named("micro_", micro)
+
+
 def sem2010(key, proposed, none="Other"):
-    """Scorer v1.2: (9+1)-way with the direction, rules 1 to 3, then its other lines."""
+    """Scorer v1.2: (9+1)-way with the direction by rules 1 to 3, its other two tracks, its three accuracies."""
     right, prop, wrong = Counter(), Counter(), Counter()
-    for g, p in zip(key, proposed, strict=True):
+    pairs = list(zip(key, proposed, strict=True))
+    for g, p in pairs:
         if p is None:
             continue  # a skipped id
         if p == g:
@@ -51,119 +71,185 @@ def sem2010(key, proposed, none="Other"):
         else:
             prop[base(p)] += 1
     gold = Counter(base(g) for g in key)
-    scored = [x for x in gold if x != none]
-    every = [x for x in {*gold, *prop, *wrong} if x != none]
-    totals = [sum(c[x] for x in every) for c in (right, prop, wrong, gold)]
+    undirected = lines([base(g) for g in key], [p and base(p) for p in proposed])
     return {
-        "macro_f1": mean_prf([prf(right[x], prop[x] + wrong[x], gold[x]) for x in scored])["f1"],
-        **named("micro_", prf(totals[0], totals[1] + totals[2], totals[3])),
-        "per_direction_macro_f1": plain(key, proposed, none)["macro_f1"],
-        "undirected_macro_f1": plain([base(g) for g in key], [p and base(p) for p in proposed], none)["macro_f1"],
-        "accuracy": rate(sum(p == g for g, p in zip(key, proposed, strict=True)), len(key)),
-        "accuracy_other": rate(sum((p or none) == g for g, p in zip(key, proposed, strict=True)), len(key)),
+        **track({x: (right[x], prop[x] + wrong[x], gold[x]) for x in gold}, none),
+        **named("per_direction_", track(lines(key, proposed), none)),
+        **named("undirected_", track(undirected, none)),
+        "accuracy": rate(sum(p == g for g, p in pairs), len(pairs)),
+        "accuracy_of_parsed": rate(sum(p == g for g, p in pairs), sum(p is not None for p in proposed)),
+        "accuracy_unparseable_as_other": rate(sum((p or none) == g for g, p in pairs), len(pairs)),
     }
 
 
-def plain(key, proposed, none):
-    """One line a label as it stands; macro over the labels of the key, `none` in neither mean."""
-    pairs = list(zip(key, proposed, strict=True))
-    rows = {
-        x: (sum(g == p == x for g, p in pairs), sum(p == x for _, p in pairs), sum(g == x for g, _ in pairs))
-        for x in {*key, *proposed} - {none, None}
-    }
-    return {
-        **named("macro_", mean_prf([prf(*row) for x, row in rows.items() if x in key])),
-        **named("micro_", prf(*(sum(row[i] for row in rows.values()) for i in range(3)))),
-    }
+def more(key, proposed, labels, none="none"):
+    """Accuracy over all; micro without `none`, where no answer is a given relation that is never right.
 
-
-def more(key, proposed, none="none"):
-    """Accuracy over all; micro without `none`; no answer is a given relation that is never right."""
-    pairs = list(zip(key, proposed, strict=True))
+    Macro as in the report by class: every label of the task but `none`.
+    """
+    pairs, rows = list(zip(key, proposed, strict=True)), lines(key, proposed)
     right = sum(g == p != none for g, p in pairs)
     return {
         "accuracy": rate(sum(g == p for g, p in pairs), len(pairs)),
-        **named("micro_", prf(right, sum(p != none for _, p in pairs), sum(g != none for g in key))),
-        **named("macro_", {name[6:]: v for name, v in plain(key, proposed, none).items() if name.startswith("macro_")}),
+        **named("micro_", prf(right, sum(p != none for p in proposed), sum(g != none for g in key))),
+        **named("macro_", mean_prf([prf(*rows.get(x, (0, 0, 0))) for x in labels if x != none])),
     }
 
 
-def r1_re(key, runs, none="Other"):
-    """Avg@K and Pass@K of the directed label, samples whose gold is Other left out; `runs`: K answers a sample."""
-    kept = [[p == g for p in answers] for g, answers in zip(key, runs, strict=True) if g != none]
-    k = len(runs[0])
-    columns = [rate(sum(row[i] for row in kept), len(kept)) for i in range(k)]
-    return {f"avg@{k}": sum(columns) / k, f"pass@{k}": rate(sum(any(row) for row in kept), len(kept))}
+def r1_re(key, pools, none="Other"):
+    """Avg@K and Pass@K of the directed label; samples whose gold is Other are left out. `pools`: K answers a sample."""
+    kept = [[p == g for p in answers] for g, answers in zip(key, pools, strict=True) if g != none]
+    k = len(pools[0])
+    columns = [rate(sum(column), len(kept)) for column in zip(*kept, strict=True)]
+    return {f"avg@{k}": sum(columns) / k, f"pass@{k}": rate(sum(map(any, kept)), len(kept))}
+
+
+# --- spans: one Extraction of gold and one answer a sample
+
+
+def spot(entity, number):
+    """Where an entity stands; one that the text does not hold stands alone."""
+    return (entity.start, entity.end) if entity.start is not None else ("nowhere", number)
+
+
+def words(entity, number=0):
+    return " ".join(entity.text.split())
+
+
+def entities(answer, where):
+    return {(where(e, i), e.type) for i, e in enumerate(answer.entities)}
+
+
+def triples(answer, where):
+    """(head, label, tail); an argument that is no entity of the answer is known by its name, or stands alone."""
+    at = {e.id: where(e, i) for i, e in enumerate(answer.entities)}
+    found = set()
+    for i, r in enumerate(answer.relations):
+        head, tail = (at.get(name, name if where is words else ("none", i)) for name in (r.head, r.tail))
+        found.add((head, r.label, tail))
+    return found
+
+
+def either_way(links):
+    """The same, but a symmetric relation has its two ends in one order."""
+    turned = [(x, *(sorted((h, t), key=repr) if x in SYMMETRIC else (h, t))) for h, x, t in links]
+    return {(h, x, t) for x, h, t in turned}
+
+
+def set_counts(given, gold):
+    return len(given & gold), len(given), len(gold)
+
+
+def ner_counts(gold, answer, where=spot):
+    """Rule 1: the same span and the same type."""
+    return set_counts(entities(answer, where), entities(gold, where))
+
+
+def rel_counts(gold, answer, where=spot, turn=set):
+    """Rule 2: the ordered pair of spans and the label; types ignored."""
+    return set_counts(turn(triples(answer, where)), turn(triples(gold, where)))
+
+
+def rel_plus_counts(gold, answer, where=spot, turn=set):
+    """Rule 3: also both spans are among the correctly typed ones of the answer; the denominators stay."""
+    given, wanted = turn(triples(answer, where)), turn(triples(gold, where))
+    typed = {span for span, _ in entities(gold, where) & entities(answer, where)}
+    return sum({h, t} <= typed for h, _, t in given & wanted), len(given), len(wanted)
+
+
+SCIER = {
+    "ner": ner_counts,
+    "rel": rel_counts,
+    "rel_plus": rel_plus_counts,
+    "string_ner": partial(ner_counts, where=words),
+    "string_rel": partial(rel_counts, where=words),
+    "string_rel_plus": partial(rel_plus_counts, where=words),
+    "relaxed_rel": partial(rel_counts, turn=either_way),
+    "relaxed_rel_plus": partial(rel_plus_counts, turn=either_way),
+}
+
+
+def micro(counts, golds, answers):
+    """One part's figures: the counts of all samples summed; no answer gives nothing."""
+    rows = [counts(gold, answer or Extraction()) for gold, answer in zip(golds, answers, strict=True)]
+    return prf(*(sum(row[i] for row in rows) for i in range(3)))
+
+
+def scier(golds, answers):
+    """The official figures and those beside them; exact_match: all entities and typed relations, nothing else."""
+    found = {}
+    for part, counts in SCIER.items():
+        found |= named(f"{part}_", micro(counts, golds, answers))
+    exact = [
+        a is not None and all(len({*c(g, a)}) == 1 for c in (ner_counts, rel_plus_counts))
+        for g, a in zip(golds, answers, strict=True)
+    ]
+    return found | {"exact_match": rate(sum(exact), len(exact))}
+
+
+def blog_counts(gold, answer, *, possible_only=False):
+    """One prompt a type: the set of strings of that type; a type that a model made up is a prompt without gold."""
+    sums = [0, 0, 0]
+    for kind in {e.type for e in (*gold.entities, *answer.entities)}:
+        wanted, given = ({words(e) for e in one.entities if e.type == kind} for one in (gold, answer))
+        if wanted or not possible_only:
+            sums = [a + b for a, b in zip(sums, set_counts(given, wanted), strict=True)]
+    return sums
+
+
+def tags(found, n):
+    """IOB2 tags of `n` words of the form "w0 w1 w2 ...", all of one length, and how many entities they cannot show."""
+    row, hidden, seen = ["O"] * n, 0, set()
+    for e in found.entities:
+        first, after = (e.start // 3, (e.end + 1) // 3) if e.start is not None else (0, 0)
+        if (e.start, e.end, e.type) in seen:
+            continue
+        if e.start is None or e.start % 3 or (e.end + 1) % 3 or any(tag != "O" for tag in row[first:after]):
+            hidden += 1
+            continue
+        seen.add((e.start, e.end, e.type))
+        row[first:after] = [f"B-{e.type}"] + [f"I-{e.type}"] * (after - first - 1)
+    return row, hidden
+
+
+# --- several completions of a sample, and two models
+
+
+def sample_f1(counts, gold, answer):
+    """1 where there is nothing to find and nothing was given, 0 where the completion could not be parsed."""
+    if answer is None:
+        return 0.0
+    right, given, wanted = counts(gold, answer)
+    return 2 * right / (given + wanted) if given + wanted else 1.0
+
+
+def best(golds, pools, order):
+    """Of each pool the first answer of the best (F1 of order[0], of order[1], ...) by gold."""
+    chosen = []
+    for gold, pool in zip(golds, pools, strict=True):
+        values = [tuple(sample_f1(counts, gold, answer) for counts in order) for answer in pool]
+        chosen.append(pool[values.index(max(values))])
+    return chosen
+
+
+def average(measure, key, pools):
+    """Mean over the K columns of a figure of the whole corpus."""
+    columns = [measure(key, list(column)) for column in zip(*pools, strict=True)]
+    return sum(columns) / len(columns)
 
 
 def pass_at(k, right):
-    """Over all subsets of k completions: how many hold a right one; the mean over the samples. `right`: bools."""
+    """Of all subsets of k completions the share that holds a right one; the mean over samples. `right`: bools."""
     shares = [rate(sum(map(any, subsets := list(combinations(row, k)))), len(subsets)) for row in right]
     return sum(shares) / len(shares)
 
 
-# --- spans: Extraction against Extraction, one sample each
-
-
-def spot(entity):
-    """Where an entity stands; what the text does not hold is known by its string, and never right."""
-    return (entity.start, entity.end) if entity.start is not None else entity.text
-
-
-def ner_set(answer):
-    return {(spot(e), e.type) for e in answer.entities}
-
-
-def rel_set(answer):
-    """(head span, label, tail span); an argument that is no entity is known by its name."""
-    at = {e.id: spot(e) for e in answer.entities}
-    return {(at.get(r.head, r.head), r.label, at.get(r.tail, r.tail)) for r in answer.relations}
-
-
-def relaxed(triples):
-    return {(*sorted((h, t), key=repr), x) if x in SYMMETRIC else (h, t, x) for h, x, t in triples}
-
-
-def rel_counts(gold, answer):
-    right = rel_set(gold) & rel_set(answer)
-    return len(right), len(rel_set(answer)), len(rel_set(gold))
-
-
-def rel_plus_counts(gold, answer):
-    """Right as above, and both spans among the correctly typed ones of the answer."""
-    typed = {span for span, _ in ner_set(gold) & ner_set(answer)}
-    right = {(h, x, t) for h, x, t in rel_set(gold) & rel_set(answer) if h in typed and t in typed}
-    return len(right), len(rel_set(answer)), len(rel_set(gold))
-
-
-def set_counts(key):
-    def counts(gold, answer):
-        return len(key(gold) & key(answer)), len(key(answer)), len(key(gold))
-
-    return counts
-
-
-def string_ner(answer):
-    return {(e.text, e.type) for e in answer.entities}
-
-
-def string_rel(answer):
-    text = {e.id: e.text for e in answer.entities}
-    return {(text.get(r.head, r.head), r.label, text.get(r.tail, r.tail)) for r in answer.relations}
-
-
-def string_rel_plus(answer):
-    """The type of a string is that of the first entity that has it."""
-    first = {e.text: e.type for e in reversed(answer.entities)}
-    return {((h, first.get(h)), x, (t, first.get(t))) for h, x, t in string_rel(answer)}
-
-
-PARTS = {
-    "ner": set_counts(ner_set),
-    "rel": rel_counts,
-    "rel_plus": rel_plus_counts,
-    "string_ner": set_counts(string_ner),
-    "string_rel": set_counts(string_rel),
-    "string_rel_plus": set_counts(string_rel_plus),
-    "relaxed_rel": set_counts(lambda answer: relaxed(rel_set(answer))),
-}
+def exact_p(measure, key, a, b):
+    """The share of all ways to swap the two answers of samples that differ at least as much as a and b do."""
+    observed = abs(measure(key, b) - measure(key, a))
+    extreme = 0
+    for swaps in product((False, True), repeat=len(key)):
+        one = [y if swap else x for x, y, swap in zip(a, b, swaps, strict=True)]
+        other = [x if swap else y for x, y, swap in zip(a, b, swaps, strict=True)]
+        extreme += abs(measure(key, other) - measure(key, one)) >= observed - 1e-9
+    return extreme / 2 ** len(key)

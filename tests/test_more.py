@@ -1,9 +1,6 @@
 """Reading MORE's release: every way a line can be wrong; nothing is ever run."""
 
 import json
-import subprocess
-import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,6 @@ from hypothesis import strategies as st
 
 from morerl.corpora.more import corners, read, token_offsets
 from morerl.errors import DataError
-from morerl.jsonl import read_records, read_samples
 from morerl.schema import Gold, Reject, Sample
 
 ROOT = Path(__file__).parents[1]

@@ -160,7 +160,9 @@ def test_every_picture_is_opened_once_and_none_if_so_asked(tmp_path, pictured, m
 def test_figures_stand_beside_the_record_joint_splits_too():
     found = {"train": Counts(samples=3), "dev": Counts(samples=1)}
     found["train"].labels["x"] = 2
-    record = Published(source="s", splits={"train+dev": {"samples": 5, "x": 2}, "dev": {"y": 1}, "test": {"samples": 9}})
+    record = Published(
+        source="s", splits={"train+dev": {"samples": 5, "x": 2}, "dev": {"y": 1}, "test": {"samples": 9}}
+    )
     rows = {(row.split, row.figure): (row.found, row.published, row.differs) for row in beside(found, record)}
     assert rows["train+dev", "samples"] == (4, 5, True) and rows["train+dev", "x"] == (2, 2, False)
     assert rows["dev", "y"] == (0, 1, True) and rows["train", "samples"] == (3, None, False)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from morerl.schema import Gold, Label, Mention, Rated, Region, Sample, TaskSpec
+from morerl.schema import Gold, Mention, Rated, Region, Sample
+from morerl.task import Label, TaskSpec
 
 TEXT = "Ana opens Port Anselm"
 MENTIONS = (

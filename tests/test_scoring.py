@@ -14,8 +14,9 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 from morerl.corpora import sem2010
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import load_spec
-from morerl.schema import Gold, Label, Mention, Metrics, Region, Sample, TaskSpec
+from morerl.schema import Gold, Mention, Metrics, Region, Sample
 from morerl.scoring import score
+from morerl.task import Label, TaskSpec
 
 RAW = Path(__file__).parents[1].parent / "shared/data/sem2010"
 MORE, SEM = load_spec("more"), load_spec("sem2010")

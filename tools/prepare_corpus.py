@@ -28,7 +28,7 @@ from morerl.corpora import bio, jsonl, more, mrc, scier, sem2010
 from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published
 from morerl.errors import MorerlError
 from morerl.interchange import brat, hf, label_studio
-from morerl.jsonl import write_records
+from morerl.jsonl import write_json, write_records
 from morerl.schema import Reject
 from morerl.terminal import counts_table, row_bar, say
 
@@ -82,6 +82,8 @@ def prepare(options: argparse.Namespace) -> list[Reject]:
             found[split], bad = prepare_split(rows, options.out / f"{split}.jsonl", pictures, on_row=on_row)
         rejects += [row for row in bad if row not in rejects]  # one of a file that two splits come from is told by both
     write_records(options.out / "rejected.jsonl", rejects)
+    image_root = str(pictures.root.resolve()) if pictures.seen else None
+    write_json(options.out / "corpus.json", {"corpus": name, "format": options.format, "image_root": image_root})
     record = published(name)
     _show(name, beside(found, record), record.source, pictures)
     return rejects

@@ -1,7 +1,7 @@
 """What others have published on a corpus: one YAML file a corpus in rows/, each row with its source and a verdict.
 
-A row is comparable where it was scored by our protocol on our split and nothing is known against it; `why` says so
-in a sentence either way. Figures bear our names and are in per cent, with as many digits as their source gives.
+A row is comparable where it was scored by our protocol on our split and its figures hang together; `why` says so in a
+sentence either way, with what else is known. Figures bear our names and are in per cent, with as many digits as their source gives.
 Claims without a figure are left out.
 """
 
@@ -29,7 +29,7 @@ class PublishedRow(Frozen):
     figures: dict[str, Percent] = Field(min_length=1, description="our name of a figure -> per cent; weightiest first")
     source: Words = Field(description="an address, or where it was quoted")
     evidence: Literal["paper", "code", "second-hand", "derived"] = Field(description="how we know the figures")
-    comparable: bool = Field(description="same protocol, same split, nothing known against it")
+    comparable: bool = Field(description="same protocol and split, figures that hang together")
     why: Words = Field(description="the reason of that verdict, one sentence")
 
 

@@ -83,6 +83,7 @@ class Pictures:
         self.root, self.skip = root, skip
         self.faults: dict[str, tuple[str, str] | None] = {}
         self.unchecked: set[str] = set()
+        self.seen = False  # a sample with a picture
 
     @property
     def opened(self) -> int:
@@ -91,6 +92,7 @@ class Pictures:
 
     def check(self, sample: Sample) -> Sample | Reject:
         """The sample itself, or why its picture cannot be used (a reason of `morerl.images`)."""
+        self.seen |= sample.image is not None
         if sample.image is None or self.skip:
             return sample
         folder = Path(sample.image).parent.as_posix()

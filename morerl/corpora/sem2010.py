@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from morerl.errors import ConfigError, DataError
-from morerl.schema import DIRECTIONS, Gold, Mention, Reject, Sample
+from morerl.schema import Gold, Mention, Reject, Sample
+from morerl.task import DIRECTIONS
 
 RELATIONS = (
     "Cause-Effect",

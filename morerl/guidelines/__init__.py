@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from morerl.errors import ConfigError, DataError
-from morerl.schema import TaskSpec
+from morerl.task import TaskSpec
 
 _PACKAGED = Path(__file__).parent
 _SUFFIXES = (".yaml", ".yml")

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from morerl.corpora.jsonl import in_order
 from morerl.errors import DataError
-from morerl.schema import Gold, Sample, TaskSpec
+from morerl.schema import Gold, Sample
+from morerl.task import TaskSpec
 
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a split may be called: it names a file or a folder."""

@@ -21,7 +21,8 @@ from morerl.errors import DataError
 from morerl.interchange import SPLIT, by_split, new_folder, quote, vocabulary
 from morerl.interchange.brat_document import META, NOTE, UNTYPED, Meta, document_sample, fragments, safe_name, shown
 from morerl.jsonl import write_text
-from morerl.schema import Entity, Gold, Mention, Reject, Sample, TaskSpec
+from morerl.schema import Entity, Gold, Mention, Reject, Sample
+from morerl.task import TaskSpec
 
 CONFIG = "annotation.conf"
 MAX_BYTES = 64 * 2**20

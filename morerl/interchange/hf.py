@@ -21,8 +21,9 @@ from morerl.errors import ConfigError, DataError, ImageError, MorerlError
 from morerl.images import crop, open_image, resolve
 from morerl.interchange import SPLIT, by_split, new_folder
 from morerl.prompts.render import render, render_gold, template_of
-from morerl.schema import Region, Reject, Sample, TaskSpec
+from morerl.schema import Region, Reject, Sample
 from morerl.settings import ImageSettings, PromptSettings
+from morerl.task import TaskSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

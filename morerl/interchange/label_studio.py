@@ -31,7 +31,8 @@ from morerl.interchange.label_studio_task import (
     task_sample,
 )
 from morerl.jsonl import write_text
-from morerl.schema import Entity, Gold, Mention, Region, Reject, Sample, TaskSpec
+from morerl.schema import Entity, Gold, Mention, Region, Reject, Sample
+from morerl.task import TaskSpec
 
 CONFIG = "config.xml"
 _NOT_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # XML 1.0, production Char

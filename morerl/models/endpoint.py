@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from morerl.errors import ConfigError, DataError, ImageError, MorerlError
 from morerl.images import views
 from morerl.prompts.render import Messages, render
-from morerl.schema import Sample, TaskSpec
+from morerl.schema import Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
+from morerl.task import TaskSpec
 
 if TYPE_CHECKING:
     import openai

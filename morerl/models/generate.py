@@ -10,8 +10,9 @@ from morerl.errors import DataError, ImageError
 from morerl.images import views
 from morerl.models.load import Processing
 from morerl.prompts.render import Messages, render
-from morerl.schema import Sample, TaskSpec
+from morerl.schema import Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
+from morerl.task import TaskSpec
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from morerl.prompts.place import Span, occurrences, place
-from morerl.schema import Entity, Extraction, Relation, Sample, TaskSpec, extraction, fold
+from morerl.schema import Entity, Extraction, Relation, Sample, extraction
+from morerl.task import TaskSpec, fold
 
 Report = Callable[[str], object]  # takes the name of a problem
 Speller = Callable[[str], str | None]  # a name as written -> the guideline's, or None

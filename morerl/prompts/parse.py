@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from morerl.prompts.extraction import read_extraction
-from morerl.schema import Extraction, Frozen, Sample, TaskSpec, fold
+from morerl.schema import Extraction, Frozen, Sample
+from morerl.task import TaskSpec, fold
 
 FORM = re.compile(r"\s*<think>(?P<think>.*?)</think>\s*<answer>(?P<answer>.*?)</answer>\s*", re.DOTALL)
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")

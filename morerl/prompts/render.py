@@ -16,8 +16,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from morerl.errors import ConfigError
 from morerl.prompts.extraction import write_extraction
-from morerl.schema import Mention, Sample, TaskSpec, label
+from morerl.schema import Mention, Sample, label
 from morerl.settings import ImageSettings, PromptSettings
+from morerl.task import TaskSpec
 
 TEMPLATES = Path(__file__).parent / "templates"
 EXTRACT = "extract"

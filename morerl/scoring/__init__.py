@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from morerl.errors import DataError
-from morerl.schema import Extraction, Metrics, Sample, TaskSpec
+from morerl.schema import Extraction, Metrics, Sample
 from morerl.scoring.pairs import UNPARSEABLE
 from morerl.scoring.protocols import PROTOCOLS
 from morerl.scoring.tally import Tally, is_right
+from morerl.task import TaskSpec
 
 __all__ = ["PROTOCOLS", "UNPARSEABLE", "Tally", "is_right", "score"]
 

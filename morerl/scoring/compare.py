@@ -11,9 +11,10 @@ from collections import Counter
 import numpy as np
 
 from morerl.errors import DataError
-from morerl.schema import Frozen, TaskSpec
+from morerl.schema import Frozen
 from morerl.scoring.counts import Counts, Rates, Row, interval
 from morerl.scoring.protocols import protocol
+from morerl.task import TaskSpec
 
 Pairs = Counter[tuple[Row, Row]]
 _STEP = 500  # resamplings at once

@@ -36,6 +36,11 @@ def precision_recall_f1(right: Counts, *, given: Counts, gold: Counts, prefix: s
     return {f"{prefix}precision": precision, f"{prefix}recall": recall, f"{prefix}f1": f1(precision, recall)}
 
 
+def product(one: Counts, other: Counts) -> Counts:
+    """The matrix product of whole numbers below 2^53, through floats: many times faster, and as exact."""
+    return (one.astype(np.float64) @ other.astype(np.float64)).astype(np.int64)
+
+
 def unlike(rows: Mapping[Row, int]) -> tuple[Counts, Counts]:
     """The unlike rows [unlike, width] and how often each occurs [unlike]."""
     ordered = sorted(rows)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from morerl.schema import Sample, TaskSpec
+from morerl.schema import Sample
 from morerl.scoring.counts import Counts, Rates, precision_recall_f1, rate
 from morerl.scoring.pairs import hits
+from morerl.task import TaskSpec
 
 PRIMARY = "micro_f1"
 Scene = tuple[str, str]

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from morerl.schema import Extraction, Sample, TaskSpec, extraction
+from morerl.schema import Extraction, Sample, extraction
 from morerl.scoring import spans
 from morerl.scoring.counts import Counts, Rates, Row
+from morerl.task import TaskSpec
 
 PRIMARY = "f1"
 NAMES = ("", "strict_", "blog_", "blog_possible_")

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from morerl.errors import DataError
-from morerl.schema import DIRECTIONS, Extraction, Sample, TaskSpec, fold, label
-from morerl.scoring.counts import Counts, Row
+from morerl.schema import Extraction, Sample, label
+from morerl.scoring.counts import Counts, Row, product
+from morerl.task import DIRECTIONS, TaskSpec, fold
 
 UNPARSEABLE = "(unparseable)"
 Given = str | Extraction | None
@@ -36,9 +37,9 @@ def gold_label(sample: Sample, spec: TaskSpec) -> str:
 def table(rows: Counts, times: Counts, spec: TaskSpec) -> Counts:
     """[..., answers, answers + 1] from `times` [..., unlike], how often each of `rows` [unlike, 2] occurs."""
     side = len(spec.answers)
-    tables = np.zeros((*times.shape[:-1], side * (side + 1)), dtype=np.int64)
-    tables[..., rows[:, 0] * (side + 1) + rows[:, 1]] = times
-    return tables.reshape(*times.shape[:-1], side, side + 1)
+    cells = np.zeros((len(rows), side * (side + 1)), dtype=np.int64)
+    cells[np.arange(len(rows)), rows[:, 0] * (side + 1) + rows[:, 1]] = 1
+    return product(times, cells).reshape(*times.shape[:-1], side, side + 1)
 
 
 def hits(table: Counts) -> Counts:

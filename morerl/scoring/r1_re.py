@@ -6,9 +6,9 @@ comparable with the official macro-F1: the paper pools and redraws the splits (r
 
 from __future__ import annotations
 
-from morerl.schema import TaskSpec
 from morerl.scoring.counts import Counts, Rates, rate
 from morerl.scoring.pairs import hits
+from morerl.task import TaskSpec
 
 PRIMARY = "accuracy"
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from morerl.schema import Extraction, Sample, TaskSpec, extraction
+from morerl.schema import Extraction, Sample, extraction
 from morerl.scoring import spans
 from morerl.scoring.counts import Counts, Rates, Row
+from morerl.task import TaskSpec
 
 PRIMARY = "rel_f1"
 NAMES = ("ner", "rel", "rel_plus", "string_ner", "string_rel", "string_rel_plus", "relaxed_rel", "relaxed_rel_plus")

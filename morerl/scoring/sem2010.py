@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from morerl.schema import TaskSpec
 from morerl.scoring.counts import Counts, Rates, precision_recall_f1, rate
 from morerl.scoring.pairs import hits
+from morerl.task import TaskSpec
 
 PRIMARY = "macro_f1"
 

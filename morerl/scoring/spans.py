@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from morerl.schema import Entity, Extraction, TaskSpec
-from morerl.scoring.counts import Counts, Rates, Row, precision_recall_f1, rate
+from morerl.schema import Entity, Extraction
+from morerl.scoring.counts import Counts, Rates, Row, precision_recall_f1, product, rate
+from morerl.task import TaskSpec
 
 Key = Hashable
 Types = tuple[str | None, str | None]
 Links = dict[Key, Types]  # (head, tail, label) -> the types of head and tail
+EMPTY = Extraction()  # what an answer gives that could not be parsed
 
 
 class Part(NamedTuple):
@@ -46,7 +48,7 @@ def row(parts: Sequence[Part], answer: Extraction | None, *, exact: Sequence[int
 
 def sums(rows: Counts, times: Counts, spec: TaskSpec) -> Counts:
     """[..., width + 1] from `times` [..., unlike], how often each of `rows` [unlike, width] occurs; last: samples."""
-    return np.concatenate([times @ rows, times.sum(-1, keepdims=True)], axis=-1)
+    return np.concatenate([product(times, rows), times.sum(-1, keepdims=True)], axis=-1)
 
 
 def figures(summed: Counts, names: Sequence[str]) -> dict[str, Rates]:

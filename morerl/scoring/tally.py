@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from morerl.errors import ConfigError, DataError
-from morerl.schema import Metrics, Sample, TaskSpec
+from morerl.schema import Metrics, Sample
 from morerl.scoring import more, ner, pairs
 from morerl.scoring.counts import Counts, Row, intervals, precision_recall_f1, rate, unlike
 from morerl.scoring.protocols import BY_TASK, PAIRED, Given, PerLabel, protocol
+from morerl.task import TaskSpec
 
 Rows = Counter[Row]
 UNKNOWN = "(unknown)"
@@ -122,6 +123,7 @@ class Tally:
             primary["value"] = figures[f"avg@{len(self.draws)}"]
         return Metrics(
             protocol=self.name,
+            about=self.protocol.about,
             n=self.n,
             primary=primary,
             figures=figures | self._by_group(),

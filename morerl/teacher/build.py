@@ -15,8 +15,9 @@ from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples, write_records
 from morerl.prompts.render import Messages, fill, render, template_of
 from morerl.runs import begin, finish
-from morerl.schema import Reasoning, Sample, TaskSpec, extraction, label
+from morerl.schema import Reasoning, Sample, extraction, label
 from morerl.settings import Settings
+from morerl.task import TaskSpec
 from morerl.teacher.gates import judge
 from morerl.teacher.mimic import mimic_teacher
 from morerl.teacher.reply import Teacher

@@ -10,8 +10,9 @@ import re
 
 from morerl.prompts.parse import Parsed, parse
 from morerl.prompts.render import STEPS
-from morerl.schema import Sample, TaskSpec
+from morerl.schema import Sample
 from morerl.scoring import is_right
+from morerl.task import TaskSpec
 
 LEAKS = re.compile(
     r"\b(gold(en)?|ground[- ]truth|reference)\b.{0,20}\b(answer|label|relation|type)|"

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from morerl.errors import ConfigError
 from morerl.prompts.render import Messages, render_completion
-from morerl.schema import DIRECTIONS, Mention, Sample, TaskSpec, label
+from morerl.schema import Mention, Sample, label
+from morerl.task import DIRECTIONS, TaskSpec
 from morerl.teacher.reply import Reply, Teacher
 
 WORD = re.compile(r"[\w'-]+|[^\w\s]")

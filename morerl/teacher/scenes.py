@@ -14,7 +14,8 @@ from morerl.errors import DataError
 from morerl.jsonl import read_records
 from morerl.prompts.render import Messages, render_completion
 from morerl.scenes.world import TYPES, Actor, Figure, Scene, relation
-from morerl.schema import Sample, TaskSpec
+from morerl.schema import Sample
+from morerl.task import TaskSpec
 from morerl.teacher.reply import Reply
 
 FAULTS = 0.02

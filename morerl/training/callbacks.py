@@ -15,9 +15,10 @@ from morerl.models.generate import generate
 from morerl.models.load import Processing
 from morerl.prompts.parse import parse
 from morerl.runs import read_json
-from morerl.schema import Sample, TaskSpec
+from morerl.schema import Sample
 from morerl.scoring import score
 from morerl.settings import DevSettings, Settings
+from morerl.task import TaskSpec
 from morerl.training.checkpoint import commit, prepare
 
 

@@ -13,8 +13,9 @@ from morerl.mixing import schedule, windows
 from morerl.prompts.render import steps_of
 from morerl.rewards import Terms, check_rewards, reward
 from morerl.runs import begin, model_marks
-from morerl.schema import Rated, Sample, TaskSpec
+from morerl.schema import Rated, Sample
 from morerl.settings import Settings
+from morerl.task import TaskSpec
 from morerl.training.arguments import trainer_arguments
 from morerl.training.rows import fitting, make_dataset
 from morerl.training.stage import Listener, load_for_training, read_inputs, start_model, train_to_end

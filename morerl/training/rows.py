@@ -13,8 +13,9 @@ from morerl.jsonl import write_text
 from morerl.models.generate import load_views
 from morerl.models.load import Processing
 from morerl.prompts.render import Messages, picture_count, render
-from morerl.schema import Sample, TaskSpec
+from morerl.schema import Sample
 from morerl.settings import Settings
+from morerl.task import TaskSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset

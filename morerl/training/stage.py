@@ -13,8 +13,9 @@ from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples
 from morerl.models.load import Processing, freeze_vision, load_model, load_processing, lora_config
 from morerl.runs import finish, read_json
-from morerl.schema import Sample, TaskSpec
+from morerl.schema import Sample
 from morerl.settings import DevSettings, Settings
+from morerl.task import TaskSpec
 from morerl.training.callbacks import DevScore, LogFile, ProgressBar
 from morerl.training.checkpoint import last_good, recover
 
