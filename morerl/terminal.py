@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from morerl.errors import MorerlError
@@ -164,12 +163,37 @@ def show_metrics(metrics: Any) -> None:
             say(f"{title}: " + ", ".join(f"{name} {count}" for name, count in most_first))
 
 
-def show_table(markdown: Path) -> None:
-    """A table as it was written, drawn for the terminal."""
-    from rich.console import Console
-    from rich.markdown import Markdown
+def show_findings(findings: Any, most: int = 20) -> None:
+    """Facts, advice and problems, a line each; ends with exit code 2 if there are problems."""
+    for line in findings.facts:
+        say(line)
+    for title, lines in (("advice", findings.advice), ("problem", findings.problems)):
+        for line in lines[:most]:
+            say(f"{title}: {line}")
+        if len(lines) > most:
+            say(f"{title}: ... and {len(lines) - most} more")
+    if findings.problems:
+        fail(f"{len(findings.problems)} problems", 2)
+    say("no problems: every gold answer comes back right")
 
-    Console().print(Markdown(markdown.read_text(encoding="utf-8"), hyperlinks=False))
+
+def show_table(sections: Any) -> None:
+    """The benchmark in short: of each row the system and its primary figure."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_edge=False)
+    for column in ("corpus", "system", "figure", "per cent", "comparable"):
+        table.add_column(column, justify="right" if column == "per cent" else "left")
+    for section in sections:
+        for row in section.rows:
+            if section.primary in row.figures:
+                value = f"{row.figures[section.primary]:.2f}"
+                verdict = {True: "yes", False: "no", None: ""}[row.comparable]
+                style = "bold" if row.ours else None
+                table.add_row(section.corpus, row.system, section.primary, value, verdict, style=style)
+        table.add_section()
+    Console().print(table)
 
 
 def show_comparison(result: Any) -> None:

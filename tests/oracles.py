@@ -121,11 +121,11 @@ def entities(answer, where):
 
 
 def triples(answer, where):
-    """(head, label, tail); an argument that is no entity of the answer is known by its name, or stands alone."""
+    """(head, label, tail); an argument that is no entity of the answer is known by its name."""
     at = {e.id: where(e, i) for i, e in enumerate(answer.entities)}
     found = set()
-    for i, r in enumerate(answer.relations):
-        head, tail = (at.get(name, name if where is words else ("none", i)) for name in (r.head, r.tail))
+    for r in answer.relations:
+        head, tail = (at.get(name, name if where is words else ("none", name)) for name in (r.head, r.tail))
         found.add((head, r.label, tail))
     return found
 
@@ -157,7 +157,7 @@ def rel_plus_counts(gold, answer, where=spot, turn=set):
     return sum({h, t} <= typed for h, _, t in given & wanted), len(given), len(wanted)
 
 
-SCIER = {
+PARTS = {
     "ner": ner_counts,
     "rel": rel_counts,
     "rel_plus": rel_plus_counts,
@@ -178,13 +178,22 @@ def micro(counts, golds, answers):
 def scier(golds, answers):
     """The official figures and those beside them; exact_match: all entities and typed relations, nothing else."""
     found = {}
-    for part, counts in SCIER.items():
+    for part, counts in PARTS.items():
         found |= named(f"{part}_", micro(counts, golds, answers))
     exact = [
         a is not None and all(len({*c(g, a)}) == 1 for c in (ner_counts, rel_plus_counts))
         for g, a in zip(golds, answers, strict=True)
     ]
     return found | {"exact_match": rate(sum(exact), len(exact))}
+
+
+def macro_of_gold(golds, answers):
+    """The mean of F1 over the types that gold holds."""
+    only = lambda one, kind: Extraction(entities=[e for e in one.entities if e.type == kind])  # noqa: E731
+    read = [(gold, answer or Extraction()) for gold, answer in zip(golds, answers, strict=True)]
+    kinds = {e.type for gold in golds for e in gold.entities}
+    pairs = [zip(*((only(g, kind), only(a, kind)) for g, a in read), strict=True) for kind in sorted(kinds)]
+    return mean_prf([micro(ner_counts, *both) for both in pairs])["f1"]
 
 
 def blog_counts(gold, answer, *, possible_only=False):
@@ -195,21 +204,6 @@ def blog_counts(gold, answer, *, possible_only=False):
         if wanted or not possible_only:
             sums = [a + b for a, b in zip(sums, set_counts(given, wanted), strict=True)]
     return sums
-
-
-def tags(found, n):
-    """IOB2 tags of `n` words of the form "w0 w1 w2 ...", all of one length, and how many entities they cannot show."""
-    row, hidden, seen = ["O"] * n, 0, set()
-    for e in found.entities:
-        first, after = (e.start // 3, (e.end + 1) // 3) if e.start is not None else (0, 0)
-        if (e.start, e.end, e.type) in seen:
-            continue
-        if e.start is None or e.start % 3 or (e.end + 1) % 3 or any(tag != "O" for tag in row[first:after]):
-            hidden += 1
-            continue
-        seen.add((e.start, e.end, e.type))
-        row[first:after] = [f"B-{e.type}"] + [f"I-{e.type}"] * (after - first - 1)
-    return row, hidden
 
 
 # --- several completions of a sample, and two models

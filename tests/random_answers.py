@@ -22,20 +22,19 @@ def lost(number, string, kind):
 def made(*rows, links=(), text=TEXT):
     """An extraction of rows (start, end, type) or (string, type) and of links (row, label, row)."""
     found = tuple(lost(i, *row) if len(row) == 2 else entity(i, *row, text) for i, row in enumerate(rows))
-    return Extraction(
-        entities=found, relations=tuple(Relation(head=f"e{h}", label=x, tail=f"e{t}") for h, x, t in links)
-    )
+    joined = tuple(Relation(head=f"e{head}", label=label, tail=f"e{tail}") for head, label, tail in links)
+    return Extraction(entities=found, relations=joined)
 
 
 @st.composite
-def extractions(draw, *, places=PLACES, types=TYPES, labels=LABELS, gold=False):
+def extractions(draw, *, places=PLACES, types=TYPES, labels=LABELS, gold=False, text=TEXT):
     """Up to five entities and five relations; unless gold also strings of no place, wrong types, loose ends."""
     placed = st.builds(lambda place, kind: (*place, kind), st.sampled_from(places), st.sampled_from(types))
     strange = st.tuples(st.sampled_from(["ab", "cd", "zz", ""]), st.sampled_from([*types, "Made-Up"]))
     rows = draw(st.lists(placed if gold else placed | placed | strange, max_size=5))
     ends = st.integers(0, len(rows) - 1 if gold else len(rows))
     link = st.tuples(ends, st.sampled_from(labels if gold else [*labels, "Made-Up"]), ends)
-    return made(*rows, links=draw(st.lists(link, max_size=5)) if labels and rows else ())
+    return made(*rows, links=draw(st.lists(link, max_size=5)) if labels and rows else (), text=text)
 
 
 def samples(golds, *, task="extract", text=TEXT):
@@ -50,10 +49,11 @@ def pair_samples(labels):
     return [Sample(id=f"s{i}", gold=Gold(label=x), **head) for i, x in enumerate(labels)]
 
 
-def pools(golds, *, k, answers=None):
-    """(gold, pool of k answers) for one sample; an answer may be None, or gold itself."""
-    one = (extractions() if answers is None else answers) | st.none()
-    return st.tuples(golds, st.lists(one, min_size=k, max_size=k))
+def questions(k=1):
+    """For each of one to five samples (gold, k answers); an answer may be None, or gold itself."""
+    answers = lambda gold: st.lists(extractions() | st.just(gold) | st.none(), min_size=k, max_size=k)  # noqa: E731
+    one = extractions(gold=True).flatmap(lambda gold: st.tuples(st.just(gold), answers(gold)))
+    return st.lists(one, min_size=1, max_size=5)
 
 
 def figures(metrics):

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from morerl.benchmark.picture import to_png
-from morerl.benchmark.table import OurRow, sections, to_json, to_markdown
+from morerl.benchmark.table import OurRow, Section, sections, to_json, to_markdown
 from morerl.errors import ConfigError
 from morerl.jsonl import write_json, write_text
 
 
 class Written(NamedTuple):
-    """The files of a table; `problem` says how to get the picture where it could not be drawn."""
+    """A table and its files; `problem` says how to get the picture where it could not be drawn."""
 
+    table: tuple[Section, ...]
     files: tuple[Path, ...]
     problem: str | None
 
@@ -31,5 +32,5 @@ def write_table(ours: Sequence[OurRow], folder: Path) -> Written:
     try:
         to_png(table, picture)
     except ConfigError as error:
-        return Written((text, data), str(error))
-    return Written((text, data, picture), None)
+        return Written(table, (text, data), str(error))
+    return Written(table, (text, data, picture), None)

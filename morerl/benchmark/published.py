@@ -1,8 +1,8 @@
 """What others have published on a corpus: one YAML file a corpus in rows/, each row with its source and a verdict.
 
 A row is comparable where it was scored by our protocol on our split and its figures hang together; `why` says so in a
-sentence either way, with what else is known. Figures bear our names and are in per cent, with as many digits as their source gives.
-Claims without a figure are left out.
+sentence either way, with what else is known. Figures bear our names and are in per cent, with as many digits as their
+source gives. Claims without a figure are left out.
 """
 
 from __future__ import annotations

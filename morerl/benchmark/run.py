@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from morerl.benchmark import Written, write_table
 from morerl.benchmark.table import OurRow
@@ -16,7 +16,7 @@ from morerl.guidelines import known_specs, load_spec
 from morerl.inference import run_predict
 from morerl.jsonl import stream_samples, write_records
 from morerl.runs import begin, finish, model_marks, read_json
-from morerl.schema import Sample
+from morerl.schema import Metrics, Sample
 from morerl.settings import Settings
 
 Listener = Callable[[str, int, int], object]
@@ -44,22 +44,18 @@ def run_benchmark(
     gold = {corpus: data / corpus / f"{split}.jsonl" for corpus in corpora}
     for corpus, path in gold.items():
         if not path.is_file():
-            raise DataError(
-                f"{path} is missing; make it with: python tools/prepare_corpus.py ... --out {data / corpus}"
-            )
+            raise DataError(f"no {path}; make it: python tools/prepare_corpus.py FORMAT RAW --out {data / corpus}")
     rows = []
     for corpus in corpora:
         samples = list(itertools.islice(stream_samples(gold[corpus]), limit))
         settings = _settings(model, corpus, samples[0], data, out, endpoint, split, overrides)
-        metrics = _answered(
-            settings, samples, gold[corpus], lambda done, total, name=corpus: listener(name, done, total)
-        )
+        metrics = _answered(settings, samples, partial(listener, corpus))
         note = f"the first {limit} samples only" if limit is not None else ""
         rows.append(OurRow(corpus=corpus, model=model, metrics=metrics, note=note))
     return write_table(rows, out)
 
 
-def _answered(settings: Settings, samples: list[Sample], gold: Path, listener: Callable[[int, int], object]) -> Any:
+def _answered(settings: Settings, samples: list[Sample], listener: Callable[[int, int], object]) -> Metrics:
     """The metrics of the predictions, which are made unless they are there."""
     folder = settings.run.dir
     asked = folder / "samples.jsonl"
@@ -67,7 +63,7 @@ def _answered(settings: Settings, samples: list[Sample], gold: Path, listener: C
     model = settings.predict.model or ""
     if begin(settings, "predict", [asked, *model_marks(model)]) is None:
         run_predict(settings, listener=listener, samples=samples)
-        finish(settings, "predict", {"samples": len(samples), "gold": str(gold)})
+        finish(settings, "predict", {"samples": len(samples)})
     out = settings.predict.out
     assert out is not None
     return score_files(asked, out, settings.data.guidelines, folder / "metrics.json", model=model)

@@ -46,7 +46,10 @@ class Tally:
         self.spec, self.name = spec, name or spec.protocol
         self.protocol = protocol(self.name)
         if self.name in PAIRED and spec.none not in spec.answers:
-            raise ConfigError(f"the protocol {self.name!r} needs a `none` label, which must not be directed")
+            raise ConfigError(
+                f"the protocol {self.name!r} scores pairs, and {spec.corpus} has no label that means no "
+                "relation (`none`), which must not be directed"
+            )
         self.known = frozenset([*spec.answers, *spec.types, *(label.name for label in spec.labels)])
         self.draws: list[Rows] = []  # of the first answers, the second ones, ...
         self.best: Rows = Counter()
@@ -143,6 +146,11 @@ class Tally:
         return {name: float(value) for name, value in self.protocol.figures(self._summed(rows), self.spec).items()}
 
     def _intervals(self, draws: int, seed: int) -> dict[str, tuple[float, float]]:
+        if self.protocol.skips_none:  # of the mean over the K answers, as the primary figure is
+            rows, times = unlike({(right,): samples for right, samples in self.passes.items()})
+            share = rate(rows[:, 0], np.array(len(self.draws)))
+            figures = lambda counts: {self.protocol.primary: counts @ share / self.n}  # noqa: E731
+            return intervals(times, lambda counts: counts, figures, names=self.protocol.parts, draws=draws, seed=seed)
         rows, times = unlike(self.draws[0])
         sums = lambda counts: self.protocol.sums(rows, counts, self.spec)  # noqa: E731
         figures = partial(self.protocol.figures, spec=self.spec)

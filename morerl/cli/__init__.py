@@ -1,0 +1,42 @@
+"""The doors: verbs, progress bars, exit codes. No logic, and no torch import before a stage runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+import typer
+
+from morerl.cli.judging import benchmark, check, compare, score
+from morerl.cli.training import demo, grpo, predict, rate, sft
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""Train and run vision-language models that say, with reasons, how things in a picture and a
+text are related.
+
+A run is one YAML file. The stages meet in files below its `run.dir`, in this order:
+
+`tools/build_reasoning.py` → **sft** → **rate** → **grpo** → **predict** → **score**
+
+Any setting can be overridden: `morerl sft configs/more/qwen2_5_vl_7b.yaml run.seed=1 sft.trainer.learning_rate=5e-5`.
+On many GPUs: `accelerate launch --config_file configs/accelerate/ddp.yaml -m morerl grpo CONFIG`.
+A stage that was interrupted goes on where it was when the same command is given again.""",
+)
+for verb in (check, sft, rate, grpo, predict, score, compare, benchmark, demo):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Runs the CLI. Exit codes: 0 well, 2 a problem the message explains, 130 interrupted."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    # transformers and TRL warn each other of options that neither the user nor morerl set
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    app()

@@ -1,0 +1,144 @@
+"""The verbs that judge: inputs before a run, answers after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from morerl.cli.options import Overrides, settings, usage
+from morerl.terminal import demo_bars, one_message, say, show_comparison, show_findings, show_metrics, show_table
+
+Gold = Annotated[Path | None, typer.Option(help="samples with their gold answers (samples.jsonl)")]
+Protocol = Annotated[str | None, typer.Option(help="default: the guideline's own")]
+Guidelines = Annotated[
+    str | None, typer.Option(help="a packaged name or a YAML file; default: the corpus's, else the labels of the gold")
+]
+
+
+def check(
+    config: Annotated[Path | None, typer.Argument(help="the run's YAML; or --guidelines and --samples")] = None,
+    overrides: Overrides = None,
+    guidelines: Guidelines = None,
+    samples: Annotated[list[Path] | None, typer.Option(help="samples.jsonl; may be given several times")] = None,
+    image_root: Annotated[Path | None, typer.Option(help="folder that image paths are relative to")] = None,
+) -> None:
+    """Check a run before it costs anything: settings, guidelines, samples, pictures, prompt lengths.
+
+    Every gold answer is rendered, parsed and scored; it must come back right. Exit code 2 on a problem.
+
+    A task of your own, before there is a run: `morerl check --guidelines mine.yaml --samples samples.jsonl` goes
+    through the guideline and every sample, and names everything that is wrong.
+    """
+    with one_message():
+        if config is not None:
+            from morerl.check import run_check
+
+            for line in run_check(settings(config, overrides)):
+                say(line)
+            return
+        from morerl.task_check import check_task
+
+        if guidelines is None or not samples:
+            raise usage("morerl check needs a run's YAML, or --guidelines and --samples")
+        show_findings(check_task(guidelines, samples, image_root))
+
+
+def score(
+    config: Annotated[Path | None, typer.Argument(help="the run's YAML; or --gold and --pred")] = None,
+    overrides: Overrides = None,
+    gold: Gold = None,
+    pred: Annotated[Path | None, typer.Option(help="predictions: an id and its completions a line")] = None,
+    protocol: Protocol = None,
+    guidelines: Guidelines = None,
+    out: Annotated[Path | None, typer.Option(help="write the figures here (metrics.json)")] = None,
+    draws: Annotated[int, typer.Option(min=0, help="bootstrap resamplings for the intervals; 0: none")] = 1000,
+) -> None:
+    """Score predictions by a corpus's official protocol.
+
+    Of a run: `morerl score CONFIG` reads what `predict` wrote and writes a .metrics.json beside it. Of any files:
+    `morerl score --gold samples.jsonl --pred predictions.jsonl --protocol scier --out metrics.json`.
+
+    Every sample needs a prediction; a completion that cannot be parsed is wrong, and counted by its problem. The
+    protocols are more, sem2010, r1_re, scier, ner and ner_blog; metrics.json says what each counts.
+    """
+    with one_message():
+        if config is not None:
+            from morerl.inference import score_run
+
+            out, metrics = score_run(settings(config, overrides))
+        else:
+            from morerl.evaluation import score_files
+
+            if gold is None or pred is None:
+                raise usage("morerl score needs a run's YAML, or --gold and --pred")
+            metrics = score_files(gold, pred, guidelines, out, protocol=protocol, draws=draws)
+        show_metrics(metrics)
+        if out is not None:
+            say(f"wrote {out}")
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="predictions.jsonl, its .metrics.json, or a run's folder")],
+    b: Annotated[Path, typer.Argument(help="the same of the other model")],
+    gold: Gold = None,
+    protocol: Protocol = None,
+    guidelines: Guidelines = None,
+    figure: Annotated[str | None, typer.Option(help="default: the protocol's primary figure")] = None,
+    out: Annotated[Path | None, typer.Option(help="write the comparison here (JSON)")] = None,
+) -> None:
+    """Compare two models on the same samples: is the difference more than chance?
+
+    The interval of the difference is a paired bootstrap over samples, p a paired randomisation test. What --gold,
+    --protocol and --guidelines leave out is taken from the .metrics.json beside the predictions.
+    """
+    with one_message():
+        from morerl.evaluation import compare_runs
+        from morerl.jsonl import write_json
+
+        result = compare_runs(a, b, gold=gold, guidelines=guidelines, protocol=protocol, figure=figure)
+        show_comparison(result)
+        if out is not None:
+            write_json(out, result.model_dump(mode="json"))
+            say(f"wrote {out}")
+
+
+def benchmark(
+    model: Annotated[str, typer.Argument(help="folder or hub id; with --endpoint the model's name there")],
+    overrides: Overrides = None,
+    corpora: Annotated[str, typer.Option(help="comma-separated: folders of --data, e.g. more,scier,sem2010")] = "",
+    endpoint: Annotated[str | None, typer.Option(help="an OpenAI-compatible server: http://127.0.0.1:8000/v1")] = None,
+    data: Annotated[Path, typer.Option(help="holds <corpus>/test.jsonl (tools/prepare_corpus.py)")] = Path("data"),
+    out: Annotated[Path, typer.Option(help="folder for predictions, figures and the table")] = Path("benchmark"),
+    split: Annotated[str, typer.Option(help="the split to answer")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first N samples of each, for a try")] = None,
+) -> None:
+    """Predict and score many corpora in one go: one table, with the published figures beside yours.
+
+    `morerl benchmark runs/x/grpo/model --corpora more,sem2010`. Each published row says whether it is comparable, and
+    why. A model in a run's folder is asked with that run's prompt; overrides such as generate.max_new_tokens=512 come
+    last. What was answered before with the same settings is not asked again. Writes table.md, table.json, table.png.
+    """
+    with one_message():
+        from morerl.benchmark.run import run_benchmark
+
+        names = [name.strip() for name in corpora.split(",") if name.strip()]
+        if not names:
+            raise usage("--corpora names no corpus, e.g. --corpora more,scier,sem2010")
+        with demo_bars() as bars:
+            written = run_benchmark(
+                model,
+                names,
+                data=data,
+                out=out,
+                endpoint=endpoint,
+                split=split,
+                limit=limit,
+                overrides=overrides or [],
+                listener=lambda corpus, done, total: bars(corpus, done, total, {}),
+            )
+        show_table(written.table)
+        say(f"wrote {', '.join(map(str, written.files))}")
+        if written.problem:
+            say(written.problem)

@@ -1,0 +1,78 @@
+"""The verbs that make a model and let it answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from morerl.cli.options import Config, Overrides, settings
+from morerl.terminal import demo_bars, one_message, sample_bar, say, show_before_after, trained, training_bar
+
+
+def sft(config: Config, overrides: Overrides = None) -> None:
+    """Supervised stage: learn the reasoning in <run.dir>/reasoning.jsonl.
+
+    Writes <run.dir>/sft/model, the checkpoint with the best greedy dev score.
+    """
+    with one_message():
+        from morerl.training.sft import run_sft
+
+        with training_bar("sft") as listener:
+            result = run_sft(settings(config, overrides), listener=listener)
+        say(trained("sft", result))
+
+
+def rate(config: Config, overrides: Overrides = None) -> None:
+    """Difficulty: let the SFT model answer the train samples it has not seen.
+
+    Writes <run.dir>/rated.jsonl.
+    """
+    with one_message():
+        from morerl.inference import run_rate
+
+        with sample_bar("rate") as listener:
+            result = run_rate(settings(config, overrides), listener=listener)
+        say(
+            f"rated {result['rated']} samples: {result['easy']} easy, {result['hard']} hard ({result['seconds']:.0f} s)"
+        )
+
+
+def grpo(config: Config, overrides: Overrides = None) -> None:
+    """Reinforcement stage: GRPO on a scheduled mix of easy and hard samples.
+
+    Writes <run.dir>/grpo/model, the checkpoint with the best greedy dev score.
+    """
+    with one_message():
+        from morerl.training.grpo import run_grpo
+
+        with training_bar("grpo") as listener:
+            result = run_grpo(settings(config, overrides), listener=listener)
+        say(trained("grpo", result))
+
+
+def predict(config: Config, overrides: Overrides = None) -> None:
+    """Answer a split: predict.split (default test) with predict.model (default: the latest stage's).
+
+    Writes <run.dir>/predictions/<stage>.<split>.jsonl, or predict.out.
+    """
+    with one_message():
+        from morerl.inference import run_predict
+
+        with sample_bar("predict") as listener:
+            out = run_predict(settings(config, overrides), listener=listener)
+        say(f"wrote {out}")
+
+
+def demo(
+    config: Annotated[Path, typer.Argument(help="the demo's YAML")] = Path("configs/scenes/demo.yaml"),
+    overrides: Overrides = None,
+) -> None:
+    """The whole method on the embedded default: draw, teach, sft, rate, grpo, predict, score, report."""
+    with one_message():
+        from morerl.demo import run_demo
+
+        with demo_bars() as listener:
+            result = run_demo(settings(config, overrides), listener=listener)
+        show_before_after(result)

@@ -1,0 +1,120 @@
+"""Strings -> spans: every place found, each used once, and what a second, slow implementation says."""
+
+import time
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from morerl.prompts.place import occurrences, place
+
+PIECES = ["ab", "a", "b", "ab a", "_", ",", "-", "é", "e\u0301", "漢字", " ", "  ", "\t\n", "\u00a0", "\u2028", "A"]
+WHOLES = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+
+
+def flat(text):
+    return " ".join(text.split())
+
+
+@st.composite
+def asked(draw):
+    """A text and strings to find in it, most of them cut out of it."""
+    whole = draw(WHOLES)
+    cut = st.tuples(st.integers(0, len(whole)), st.integers(0, 5)).map(lambda at: flat(whole[at[0] : at[0] + at[1]]))
+    return whole, draw(st.lists(cut | st.sampled_from(["zz", "ab a", "a b", "ab"]), max_size=8).map(lambda x: [*x]))
+
+
+def slow_occurrences(text, whole):
+    """Every stretch that reads as `text` once its blanks are single, from its first to its last character."""
+    found = []
+    for i in range(len(whole)):
+        for j in range(i + 1, len(whole) + 1):
+            piece = whole[i:j]
+            if flat(piece) == text and not piece[0].isspace() and not piece[-1].isspace():
+                found.append((i, j))
+    return [span for span in found if not any(cuts_a_word(edge, whole) for edge in span)] or found
+
+
+def cuts_a_word(edge, whole):
+    return 0 < edge < len(whole) and all(c.isalnum() or c == "_" for c in whole[edge - 1 : edge + 1])
+
+
+@given(asked())
+@example(("a b, a  b", ["a b"]))
+@example(("a b a b a", ["a b a"]))
+def test_occurrences_are_all_there_are(question):
+    whole, texts = question
+    for text in filter(None, texts):
+        assert occurrences(text, whole) == slow_occurrences(text, whole)
+
+
+@given(asked())
+@example(("a b, a  b", ["a b", "a b"]))
+def test_each_string_gets_places_of_its_own_as_long_as_there_are_any(question):
+    whole, texts = question
+    spans = place([(text, None) for text in texts], whole)
+    assert len(spans) == len(texts)
+    for text in set(texts):
+        places = [span for one, span in zip(texts, spans, strict=True) if one == text and span is not None]
+        assert all(flat(whole[start:end]) == text for start, end in places)
+        assert len(set(places)) == len(places)
+        there = slow_occurrences(text, whole) if text else []
+        assert len(places) == min(texts.count(text), len(there))
+        assert set(places) <= set(there)
+
+
+@given(st.lists(st.sampled_from(["ab", "cd", "ef"]), min_size=1, max_size=12), st.data())
+def test_equal_words_are_placed_from_left_to_right(words, data):
+    """The i-th time a word is named is the i-th time it stands there, whatever else is named between."""
+    named = data.draw(st.permutations(words))[: data.draw(st.integers(0, len(words)))]
+    starts = {word: [3 * i for i, one in enumerate(words) if one == word] for word in words}
+    expected, seen = [], {}
+    for word in named:
+        start = starts[word][seen.setdefault(word, 0)]
+        seen[word] += 1
+        expected.append((start, start + 2))
+    assert place([(word, None) for word in named], " ".join(words)) == expected
+
+
+def test_longer_strings_go_first_and_leave_the_rest():
+    whole = "red kite and kite"
+    assert place([("kite", None), ("red kite", None)], whole) == [(13, 17), (0, 8)]
+    assert place([("kite", None), ("kite", None), ("red kite", None)], whole) == [(13, 17), (4, 8), (0, 8)]
+    assert place([("kite", None)], whole) == [(4, 8)]
+
+
+def test_whole_words_before_parts_of_words():
+    assert occurrences("kit", "kites and a kit") == [(12, 15)]
+    assert occurrences("kit", "kites and kitten") == [(0, 3), (10, 13)]
+    assert occurrences("C", "C++ or C_1 or AC") == [(0, 1)]
+    assert occurrences("x", "") == [] and occurrences("Kite", "kite") == []
+
+
+@given(asked(), st.data())
+def test_a_claimed_span_stands_and_is_not_given_again(question, data):
+    whole, texts = question
+    known = [text for text in texts if text and slow_occurrences(text, whole)]
+    if not known:
+        return
+    text = data.draw(st.sampled_from(known))
+    claim = data.draw(st.sampled_from(slow_occurrences(text, whole)))
+    spans = place([(text, None), (text, claim), *((one, None) for one in texts)], whole)
+    assert spans[1] == claim
+    same = [span for one, span in zip([text, text, *texts], spans, strict=True) if one == text and span]
+    assert len(set(same)) == len(same) == min(texts.count(text) + 2, len(slow_occurrences(text, whole)))
+
+
+def test_two_claims_may_agree_and_what_they_cover_is_left_for_last():
+    assert place([("kite", (4, 8)), ("kite", (4, 8))], "red kite and kite") == [(4, 8), (4, 8)]
+    assert place([("kite", None), ("red kite", (0, 8))], "red kite and kite") == [(13, 17), (0, 8)]
+
+
+def test_nothing_to_place():
+    assert place([], "a") == [] and place([("", None), ("b", None)], "a") == [None, None]
+    assert place([("a", None)], "") == [None]
+
+
+def test_many_strings_in_a_long_text_take_no_time():
+    whole, start = "ab cd " * 300, time.perf_counter()
+    spans = place([("ab", None), ("cd ab", None), ("zz zz", None)] * 700, whole)
+    assert time.perf_counter() - start < 1
+    assert (spans[0], spans[1], spans[2]) == ((0, 2), (3, 8), None) and spans.count(None) == 700 + 400 + 401
