@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ from morerl.jsonl import read_records, read_samples, write_records
 from morerl.models.endpoint import complete
 from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
+from morerl.partial import Ask, drop, fingerprint, in_chunks, kept
 from morerl.prompts.parse import parse
-from morerl.runs import begin, finish, model_marks
+from morerl.runs import begin, finish, model_marks, sha256
 from morerl.schema import Extraction, Metrics, Prediction, Rated, Reasoning, Sample
 from morerl.scoring import is_right
 from morerl.settings import GenerateSettings, Settings
 from morerl.task import TaskSpec
 
 Listener = Callable[[int, int], object]
+CHUNK = 16  # batches that are answered before they are put on disk
+SPREAD = 7919  # keeps the seeds of one chunk's batches apart from another's
 
 
 def run_rate(settings: Settings, *, listener: Listener = lambda done, total: None) -> dict[str, Any]:
@@ -42,7 +46,7 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     spec = load_spec(settings.data.guidelines)
     samples = _unused(settings, reasoning)
     how = settings.generate.model_copy(update={"n": settings.rate.n, "temperature": settings.rate.temperature})
-    texts = _complete(model, samples, spec, settings, how, listener)
+    texts = _answerer(model, None, spec, settings, how, lambda n: listener(n, len(samples)))(samples, 0)
     rows = [_rated(sample, drawn, spec) for sample, drawn in zip(samples, texts, strict=True)]
     write_records(settings.run.dir / "rated.jsonl", rows)
     easy = sum(row.pass_rate == 1.0 for row in rows)
@@ -73,15 +77,38 @@ def run_predict(
     listener: Listener = lambda done, total: None,
     samples: Sequence[Sample] | None = None,
 ) -> Path:
-    """Writes the completions of a split (or of `samples`) as predictions; returns the file."""
+    """Writes the completions of a split (or of `samples`) as predictions; returns the file.
+
+    What an interrupted call has answered with the same settings is not asked again.
+    """
     model, out = predict_target(settings)
     spec = load_spec(settings.data.guidelines)
     if samples is None:
         samples = read_samples(settings.data.dir / f"{settings.predict.split}.jsonl", limit=settings.data.limit)
-    ask = _complete if settings.predict.endpoint is None else _ask
-    texts = ask(model, samples, spec, settings, settings.generate, listener)
+    mark = _mark(model, samples, spec, settings)
+    size = CHUNK * settings.generate.batch_size
+    before = kept(out, mark, size=size)
+    ask = _answerer(
+        model,
+        settings.predict.endpoint,
+        spec,
+        settings,
+        settings.generate,
+        lambda n: listener(before + n, len(samples)),
+    )
+    texts = in_chunks(samples, out, mark, ask, size=size)
     write_records(out, [_prediction(sample, drawn, spec) for sample, drawn in zip(samples, texts, strict=True)])
+    drop(out)
     return out
+
+
+def _mark(model: str | Path, samples: Sequence[Sample], spec: TaskSpec, settings: Settings) -> str:
+    """Of everything that the completions depend on."""
+    tree = settings.model_dump(mode="json")
+    sections = [tree[name] for name in ("images", "prompt", "model", "generate")]
+    weights = [sha256(path) for path in model_marks(model)]
+    where = (str(model), settings.predict.endpoint, str(settings.data.image_root), settings.run.seed)
+    return fingerprint(where, sections, weights, spec.model_dump(), [sample.model_dump() for sample in samples])
 
 
 def predict_target(settings: Settings) -> tuple[str | Path, Path]:
@@ -93,64 +120,40 @@ def predict_target(settings: Settings) -> tuple[str | Path, Path]:
     return model, settings.predict.out or default
 
 
-def _complete(
+def _answerer(
     model: str | Path,
-    samples: Sequence[Sample],
+    endpoint: str | None,
     spec: TaskSpec,
     settings: Settings,
     how: GenerateSettings,
-    listener: Listener,
-) -> list[list[str]]:
+    listener: Callable[[int], object],
+) -> Ask:
+    """Answers chunks of samples by the model, loaded once, or by the endpoint; tells how many are answered."""
+    count = Counter[str]()
+
+    def on_batch(size: int) -> None:
+        count["answered"] += size
+        listener(count["answered"])
+
+    shown: dict[str, Any] = {
+        "prompt": settings.prompt,
+        "images": settings.images,
+        "image_root": settings.data.image_root,
+        "settings": how,
+        "on_batch": on_batch,
+    }
+    if endpoint is not None:
+        shown |= {"base_url": endpoint, "model": str(model)}
+        return lambda samples, chunk: complete(samples, spec, seed=settings.run.seed + SPREAD * chunk, **shown)
+    loaded = cache(lambda: _load(model, settings))
+    return lambda samples, chunk: generate(*loaded(), samples, spec, seed=settings.run.seed + SPREAD * chunk, **shown)
+
+
+def _load(model: str | Path, settings: Settings) -> tuple[Any, Any]:
     import torch
 
     processing = load_processing(model)
-    weights = load_model(model, settings.model).to("cuda" if torch.cuda.is_available() else "cpu")
-    return generate(
-        weights,
-        processing,
-        samples,
-        spec,
-        prompt=settings.prompt,
-        images=settings.images,
-        image_root=settings.data.image_root,
-        settings=how,
-        seed=settings.run.seed,
-        on_batch=_counting(listener, len(samples)),
-    )
-
-
-def _ask(
-    model: str | Path,
-    samples: Sequence[Sample],
-    spec: TaskSpec,
-    settings: Settings,
-    how: GenerateSettings,
-    listener: Listener,
-) -> list[list[str]]:
-    assert settings.predict.endpoint is not None
-    return complete(
-        samples,
-        spec,
-        base_url=settings.predict.endpoint,
-        model=str(model),
-        prompt=settings.prompt,
-        images=settings.images,
-        image_root=settings.data.image_root,
-        settings=how,
-        seed=settings.run.seed,
-        on_batch=_counting(listener, len(samples)),
-    )
-
-
-def _counting(listener: Listener, total: int) -> Callable[[int], object]:
-    """Called with how many samples were just done; tells the listener how many are."""
-    done = Counter[str]()
-
-    def on_batch(count: int) -> None:
-        done["samples"] += count
-        listener(done["samples"], total)
-
-    return on_batch
+    return load_model(model, settings.model).to("cuda" if torch.cuda.is_available() else "cpu"), processing
 
 
 def _prediction(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Prediction:

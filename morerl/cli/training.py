@@ -17,10 +17,11 @@ def sft(config: Config, overrides: Overrides = None) -> None:
     Writes <run.dir>/sft/model, the checkpoint with the best greedy dev score.
     """
     with one_message():
+        run = settings(config, overrides)
         from morerl.training.sft import run_sft
 
         with training_bar("sft") as listener:
-            result = run_sft(settings(config, overrides), listener=listener)
+            result = run_sft(run, listener=listener)
         say(trained("sft", result))
 
 
@@ -30,10 +31,11 @@ def rate(config: Config, overrides: Overrides = None) -> None:
     Writes <run.dir>/rated.jsonl.
     """
     with one_message():
+        run = settings(config, overrides)
         from morerl.inference import run_rate
 
         with sample_bar("rate") as listener:
-            result = run_rate(settings(config, overrides), listener=listener)
+            result = run_rate(run, listener=listener)
         say(
             f"rated {result['rated']} samples: {result['easy']} easy, {result['hard']} hard ({result['seconds']:.0f} s)"
         )
@@ -45,10 +47,11 @@ def grpo(config: Config, overrides: Overrides = None) -> None:
     Writes <run.dir>/grpo/model, the checkpoint with the best greedy dev score.
     """
     with one_message():
+        run = settings(config, overrides)
         from morerl.training.grpo import run_grpo
 
         with training_bar("grpo") as listener:
-            result = run_grpo(settings(config, overrides), listener=listener)
+            result = run_grpo(run, listener=listener)
         say(trained("grpo", result))
 
 
@@ -58,10 +61,11 @@ def predict(config: Config, overrides: Overrides = None) -> None:
     Writes <run.dir>/predictions/<stage>.<split>.jsonl, or predict.out.
     """
     with one_message():
+        run = settings(config, overrides)
         from morerl.inference import run_predict
 
         with sample_bar("predict") as listener:
-            out = run_predict(settings(config, overrides), listener=listener)
+            out = run_predict(run, listener=listener)
         say(f"wrote {out}")
 
 
@@ -71,8 +75,9 @@ def demo(
 ) -> None:
     """The whole method on the embedded default: draw, teach, sft, rate, grpo, predict, score, report."""
     with one_message():
+        run = settings(config, overrides)
         from morerl.demo import run_demo
 
         with demo_bars() as listener:
-            result = run_demo(settings(config, overrides), listener=listener)
+            result = run_demo(run, listener=listener)
         show_before_after(result)

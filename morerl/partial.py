@@ -1,0 +1,76 @@
+"""Long work on samples, chunk by chunk: what is done is kept beside the file to come, and an interrupted run goes on.
+
+<out>.part holds a first line that says what is being done, then one line a sample. It is thrown away where it was
+begun with other settings, samples or model, and once `out` is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from morerl.schema import Sample
+
+Ask = Callable[[Sequence[Sample], int], list[list[str]]]
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 of JSON-ready data: what makes the completions what they are."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def in_chunks(samples: Sequence[Sample], out: Path, mark: str, ask: Ask, *, size: int) -> list[list[str]]:
+    """`ask(chunk, number of the chunk)` for `size` samples at a time; chunks that <out>.part holds are not asked again.
+
+    `mark` is the fingerprint of the work. The caller removes <out>.part when `out` is written (`drop`).
+    """
+    part = _part(out)
+    texts = _read(part, mark, size)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("w", encoding="utf-8") as file:
+        _append(file, [mark, *texts])
+        for start in range(len(texts), len(samples), size):
+            drawn = ask(samples[start : start + size], start // size)
+            _append(file, drawn)
+            texts += drawn
+    return texts
+
+
+def drop(out: Path) -> None:
+    """Removes what was kept for `out`."""
+    _part(out).unlink(missing_ok=True)
+
+
+def kept(out: Path, mark: str, *, size: int) -> int:
+    """How many samples of that work are answered, in whole chunks."""
+    return len(_read(_part(out), mark, size))
+
+
+def _part(out: Path) -> Path:
+    return out.with_name(out.name + ".part")
+
+
+def _append(file: Any, lines: Sequence[Any]) -> None:
+    file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _read(part: Path, mark: str, size: int) -> list[list[str]]:
+    """The completions kept for this very work: of its whole chunks, up to the first torn line."""
+    try:
+        lines = part.read_bytes().splitlines()
+    except OSError:
+        return []
+    rows: list[Any] = []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    whole = all(isinstance(row, list) and all(isinstance(text, str) for text in row) for row in rows[1:])
+    return rows[1 : 1 + len(rows[1:]) // size * size] if rows and rows[0] == mark and whole else []
