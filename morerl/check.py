@@ -121,6 +121,8 @@ def _check_lengths(samples: list[Sample], spec: TaskSpec, settings: Settings) ->
     from morerl.training.rows import prompt_tokens
 
     path = settings.model.path or str(settings.run.dir / "tiny")
+    if settings.model.path is None and not Path(path).is_dir():
+        return f"prompt lengths: not counted; the embedded model is built by `morerl sft`, into {path}"
     try:
         processing = load_processing(path)
     except ConfigError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ def score_files(
     out: Path | None = None,
     *,
     protocol: str | None = None,
+    limit: int | None = None,
     draws: int = 1000,
     seed: int = 0,
     **settings: Any,
@@ -34,12 +36,12 @@ def score_files(
     """Scores a file of predictions against the gold of its samples; writes `out` if given.
 
     The task is that of `guidelines`, or else what `task_of` finds; the protocol the task's own, unless another is
-    named. Every completion is parsed; an empty one, or none at all, is wrong and counted. Raises DataError
-    where a sample has no prediction, a prediction no sample, or an id occurs twice.
+    named. `limit` leaves out all but the first samples. Every completion is parsed; an empty one, or none at all, is
+    wrong and counted. Raises DataError where a sample has no prediction, a prediction no sample, or an id occurs twice.
     """
     spec = task_of(gold, guidelines)
     tally, problems = Tally(spec, protocol), Counter[str]()
-    for sample, completions in side_by_side(gold, predictions):
+    for sample, completions in side_by_side(gold, predictions, limit):
         parsed = [parse(text, spec, sample) for text in completions] or [Parsed(problems=("no_completion",))]
         tally.add(sample, [one.answer for one in parsed])
         problems.update(parsed[0].problems)
@@ -126,8 +128,8 @@ def _agreed(key: str, a: _Scored, b: _Scored, path_a: Path, path_b: Path) -> Pat
     return Path(values.pop())
 
 
-def side_by_side(gold: Path, predictions: Path) -> Iterator[tuple[Sample, tuple[str, ...]]]:
-    """Each sample with its completions, in the order of the samples.
+def side_by_side(gold: Path, predictions: Path, limit: int | None = None) -> Iterator[tuple[Sample, tuple[str, ...]]]:
+    """Each sample, or each of the first `limit`, with its completions, in the order of the samples.
 
     Files in the same order are read in step; a prediction that comes too early is kept until its sample does.
     Raises DataError as `score_files` says.
@@ -135,7 +137,7 @@ def side_by_side(gold: Path, predictions: Path) -> Iterator[tuple[Sample, tuple[
     rows = _distinct(predictions)
     early: dict[str, tuple[str, ...]] = {}
     missing: list[str] = []
-    for sample in stream_samples(gold):
+    for sample in islice(stream_samples(gold), limit):
         while sample.id not in early and (row := next(rows, None)) is not None:
             early[row.id] = row.completions
         if sample.id in early:

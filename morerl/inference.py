@@ -171,6 +171,7 @@ def score_run(settings: Settings) -> tuple[Path, Metrics]:
         predictions,
         settings.data.guidelines,
         out,
+        limit=settings.data.limit,
         model=str(model),
         seed=settings.run.seed,
         template=settings.prompt.template,
