@@ -137,6 +137,7 @@ ODD = {
         *({"text": "kite", "type": "Task", "nth": n} for n in (0, 3, -1, 1.0, True, "1", 10**4000)),
         *({"text": "kite", "type": "Task", "start": a, "end": b} for a, b in [(0, 4), (-4, 8), (8, 4), (4, 10**4000)]),
         {"text": "kite", "type": "Task", "start": 4},
+        {"text": "ed", "type": "Task", "start": True, "end": 3},
     ],
 }
 

@@ -1,5 +1,7 @@
 """The rewards: their values, their gates, and that padding never pays."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,10 +112,41 @@ def test_a_padded_wrong_chain_scores_below_a_short_right_one(wrong, padding):
     assert padded < short < total(render_completion(STEPS, RIGHT)) < total(render_completion(LONG, RIGHT))
 
 
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ({"entities": [("BERT", "Method"), ("NER", "Task")], "relations": [("e0", "Used-For", "e1")]}, 1.0),
+        (
+            {"entities": [("BERT", "Method"), ("NER", "Task")], "relations": [("e0", "SubTask-Of", "e1")]},
+            0.9,
+        ),  # signature
+        ({"entities": [("BERT", "Thing"), ("GPT", "Method")]}, 0.8),  # a type unknown, a string not there
+        ({"entities": [("BERT", "Method")], "relations": [("e0", "Eats", "e7")] * 12}, 0.0),
+        ({"entities": []}, 1.0),
+        ({}, 0.0),  # no answer is no empty answer
+    ],
+)
+def test_schema_takes_off_a_tenth_for_all_that_the_guideline_does_not_allow(answer, value):
+    scier = load_spec("scier")
+    text = {"text": "BERT solves NER", "task": "extract", "gold": {"entities": []}}
+    asked = Sample.model_validate({"id": "s", "corpus": "scier", "split": "train", **text})
+    rows = [{"id": f"e{n}", "text": text, "type": kind} for n, (text, kind) in enumerate(answer.get("entities", []))]
+    links = [{"head": h, "label": label, "tail": t} for h, label, t in answer.get("relations", [])]
+    written = json.dumps({"entities": rows, "relations": links} if answer else {})
+    assert reward("schema", render_completion("-", written), asked, scier, Terms()) == pytest.approx(value)
+
+
+def test_schema_of_a_pair_asks_whether_its_types_may_be_joined():
+    typed = sample(RIGHT).model_copy(update={"mentions": (Mention(id="m0", start=0, end=1, text="a", type="org"),)})
+    names = (RIGHT, "none", "/org/org/subsidiary")
+    assert [reward("schema", render_completion("-", name), typed, MORE, SIX) for name in names] == [0.9, 1.0, 1.0]
+    assert reward("schema", render_completion("-", RIGHT), sample(None), MORE, SIX) == 1.0  # types not known
+
+
 @given(st.lists(st.one_of(st.sampled_from([*TAGS, RIGHT, STEPS, "y" * 1100]), st.text()), max_size=9))
 def test_no_text_breaks_a_reward_or_leaves_its_bounds(pieces):
     values = parts("".join(pieces), names=tuple(REWARDS))
-    bounds = [(0, 1), (0, 1), (0, 1), (-3, 1), (-1.5, 2)]
+    bounds = [(0, 1), (0, 1), (0, 1), (0, 1), (-3, 1), (-1.5, 2)]
     assert all(low <= value <= high for value, (low, high) in zip(values, bounds, strict=True))
 
 

@@ -50,6 +50,7 @@ def test_every_figure_of_several_extractions_is_the_oracles(rows):
     expected |= {f"pass@{j}": pass_at(j, right) for j in draws(k)}
     assert {name: value for name, value in found.items() if "@" in name} == pytest.approx(expected, abs=1e-9)
     first = scier(golds, [pool[0] for pool in pools])
+    first["unparseable"] = 100 * sum(pool[0] is None for pool in pools) / len(pools)
     assert {name: found[name] for name in first} == pytest.approx(first, abs=1e-9)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from morerl.errors import MorerlError
+from morerl.guidelines import load_spec
 from morerl.schema import Metrics
+from morerl.settings import Settings
 
 HEATS = 9
 COMMON_MISTAKES = 10
@@ -42,6 +45,19 @@ class Confusion:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     mistakes: tuple[tuple[str, str, int], ...]
+
+
+def meanings(settings: Settings | None) -> dict[str, str]:
+    """Label or type -> its definition in the run's guideline; nothing where that cannot be read."""
+    if settings is None:
+        return {}
+    try:
+        spec = load_spec(settings.data.guidelines)
+    except MorerlError:
+        return {}
+    answers = {name: label.definition for label in spec.labels for name in (label.name, *label.aliases)}
+    directed = {answer: answers[answer.partition("(")[0]] for answer in spec.answers if answer not in answers}
+    return answers | directed | {name: kind.definition for name, kind in spec.types.items()}
 
 
 def label_rows(metrics: dict[str, Metrics]) -> list[LabelRow]:

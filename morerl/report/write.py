@@ -53,6 +53,7 @@ def render(run: Run, max_samples: int = MAX_SAMPLES) -> str:
         groups=figures.group_rows(run.metrics),
         stages=list(run.metrics),
         labels=tables.label_rows(run.metrics),
+        meanings=tables.meanings(run.settings),
         confusion=tables.confusion(list(run.metrics.values())[-1]) if run.metrics else None,
         problems=tables.problem_rows(run.metrics),
         controls=figures.control_rows(run),
