@@ -238,7 +238,6 @@ class Metrics(Frozen):
     per_label: dict[str, dict[str, float]] = Field(description="label -> precision, recall, f1, gold, predicted")
     confusion: dict[str, dict[str, int]] = Field(description="gold -> predicted -> count, of labels or types")
     errors: dict[str, int] = Field(default={}, description="relations: kind of error -> count, `right` among them")
-    errors: dict[str, int] = Field(default={}, description="relations: kind of error -> count, `right` among them")
     ci95: dict[str, tuple[float, float]] = Field(description="95% bootstrap interval over samples, by figure name")
     problems: dict[str, int] = Field(default={}, description="parser problem -> count")
     settings: dict[str, str | int | float | None] = Field(default={}, description="what made the predictions")

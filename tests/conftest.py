@@ -7,12 +7,17 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from morerl.corpora import more
 from morerl.jsonl import write_records
 from morerl.scenes.release import write_release
 from morerl.schema import Gold, Mention, Sample
 from morerl.settings import Settings, TinySettings
+
+# a deadline would time the machine and not the code
+hypothesis_settings.register_profile("here", deadline=None)
+hypothesis_settings.load_profile("here")
 
 NARROW = {
     "vocab_size": 640,

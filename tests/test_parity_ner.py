@@ -57,6 +57,7 @@ def anywhere(**options):
     return extractions(places=ANYWHERE, types=TYPES, labels=(), text=TEXT, **options)
 
 
+@settings(max_examples=60)
 @given(st.lists(st.tuples(chunks(), chunks() | st.none()), min_size=1, max_size=6))
 def test_mentions_are_counted_as_seqeval_counts_them(seqeval, rows):
     metrics, _, _ = seqeval
@@ -135,6 +136,7 @@ def test_invented_strings_cost_precision_each_time():
     assert found["blog_precision"] == pytest.approx(50)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(anywhere(gold=True), anywhere()), min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_gold_scores_100_and_order_does_not_matter(rows, chance):
     golds = [gold for gold, _ in rows]

@@ -19,7 +19,7 @@ def scored(golds, answers, spec=SCIER, **options):
     return score(samples(golds), answers, spec, draws=0, **options)
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(questions())
 def test_every_figure_of_scier_is_the_oracles(rows):
     golds, answers = [gold for gold, _ in rows], [answer for _, (answer,) in rows]
@@ -27,6 +27,7 @@ def test_every_figure_of_scier_is_the_oracles(rows):
     assert figures(scored(golds, answers)) == pytest.approx(expected, abs=1e-9)
 
 
+@settings(max_examples=60)
 @given(extractions(gold=True), extractions(), st.none() | extractions())
 def test_gold_scores_100_and_rel_plus_is_below_rel(gold, other, answer):
     perfect = figures(scored([gold], [gold]))
@@ -50,6 +51,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("wrong", WRONG)
+@settings(max_examples=40)
 @given(gold=extractions(gold=True), answer=extractions())
 def test_a_wrong_item_more_never_raises_f1(wrong, gold, answer):
     more = made(*wrong["rows"], links=wrong.get("links", ()))
@@ -60,6 +62,7 @@ def test_a_wrong_item_more_never_raises_f1(wrong, gold, answer):
     assert all(after[name] <= before[name] + 1e-9 for name in (*F1, "exact_match"))
 
 
+@settings(max_examples=60)
 @given(questions(), st.randoms(use_true_random=False))
 def test_order_of_samples_and_of_items_does_not_matter(rows, chance):
     shuffled = [(mixed(gold, chance), mixed(answer, chance)) for gold, (answer,) in chance.sample(rows, k=len(rows))]
@@ -158,6 +161,7 @@ def test_of_two_that_fit_each_is_used_once():
     assert scored([gold], [answer]).errors == {"wrong_label": 2}
 
 
+@settings(max_examples=60)
 @given(questions())
 def test_errors_are_a_partition_of_the_relations(rows):
     golds, answers = [gold for gold, _ in rows], [answer for _, (answer,) in rows]

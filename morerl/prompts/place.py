@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 Span = tuple[int, int]
+_UNEVEN = re.compile(r"\s\s|[^\S ]")  # blanks that are not one space
 
 
 def place(wanted: Sequence[tuple[str, Span | None]], whole: str) -> list[Span | None]:
     """A span for each (string, span it claims or None); None where the text holds no unused occurrence.
 
-    Claimed spans stand. Then longer strings first, equally long ones in the order given, each at its first
-    occurrence that covers no character already taken, or else at its first one that the same string has not.
+    Claimed spans stand. Where the strings can be read off the text from left to right, one after the other, each is
+    where it is read. Else longer strings first, equally long ones in the order given, each at its first occurrence
+    that covers no character already taken, or else at its first one that the same string has not.
     """
+    found = {text: occurrences(text, whole) for text, claim in wanted if text and claim is None}
+    return _in_order(wanted, found) or _longest_first(wanted, found, whole)
+
+
+def _in_order(wanted: Sequence[tuple[str, Span | None]], found: dict[str, list[Span]]) -> list[Span | None] | None:
+    """Each string at its first occurrence behind the one before; None where one that occurs at all has none there."""
+    spans: list[Span | None] = []
+    reached = 0
+    for text, claim in wanted:
+        places = [claim] if claim is not None else found.get(text, [])
+        here = bisect_left(places, (reached, 0))
+        if places and here == len(places):
+            return None
+        spans.append(places[here] if places else None)
+        reached = spans[-1][1] if spans[-1] is not None else reached
+    return spans
+
+
+def _longest_first(
+    wanted: Sequence[tuple[str, Span | None]], found: dict[str, list[Span]], whole: str
+) -> list[Span | None]:
     spans: list[Span | None] = [claim for _, claim in wanted]
     covered = bytearray(len(whole))
     used: dict[str, set[Span]] = {}
@@ -21,7 +45,6 @@ def place(wanted: Sequence[tuple[str, Span | None]], whole: str) -> list[Span | 
         if claim is not None:
             _take(text, claim, covered, used)
     waiting = [i for i, (text, claim) in enumerate(wanted) if text and claim is None]
-    found = {text: occurrences(text, whole) for text in {wanted[i][0] for i in waiting}}
     for i in sorted(waiting, key=lambda i: -len(wanted[i][0])):
         text = wanted[i][0]
         unused = [span for span in found[text] if span not in used.get(text, ())]
@@ -42,10 +65,12 @@ def occurrences(text: str, whole: str) -> list[Span]:
 
     Any run of blanks equals any other; case counts.
     """
-    found = list(_find(text, whole))
-    if not found and any(blank.isspace() for blank in text):
-        loose = r"\s+".join(re.escape(word) for word in text.split())
-        found = [match.span() for match in re.finditer(loose, whole)]
+    words = text.split()
+    if len(words) > 1 and _UNEVEN.search(whole):
+        loose = r"\s+".join(map(re.escape, words))
+        found = [match.span(1) for match in re.finditer(f"(?=({loose}))", whole)]
+    else:
+        found = list(_find(" ".join(words), whole))
     return [span for span in found if _is_whole(span, whole)] or found
 
 

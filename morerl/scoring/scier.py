@@ -74,8 +74,8 @@ def errors(given: spans.Links, gold: spans.Links) -> Iterator[str]:
     In this order, each given relation used once: right (types too), wrong_type (of an argument), wrong_direction,
     wrong_label, wrong_boundary (label right, both arguments overlap), missed.
     """
-    unused = dict(given)
-    waiting = dict(gold)
+    unused = dict(sorted(given.items(), key=str))
+    waiting = dict(sorted(gold.items(), key=str))
     for name, fits in _FITS.items():
         for key, types in list(waiting.items()):
             match = next((other for other in unused if fits(key, types, other, unused[other])), None)
@@ -93,7 +93,7 @@ def _overlap(one: spans.Key, other: spans.Key) -> bool:
 
 
 _FITS = {
-    "right": lambda key, types, other, theirs: key == other and types == theirs,
+    "right": lambda key, types, other, theirs: key == other and spans.typed(types, theirs),
     "wrong_type": lambda key, types, other, theirs: key == other,
     "wrong_direction": lambda key, types, other, theirs: (key[1], key[0], key[2]) == other,
     "wrong_label": lambda key, types, other, theirs: key[:2] == other[:2],

@@ -16,8 +16,8 @@ from morerl.scoring.counts import Counts, Rates, Row, precision_recall_f1, produ
 from morerl.task import TaskSpec
 
 Key = Hashable
-Types = tuple[str | None, str | None]
-Links = dict[Key, Types]  # (head, tail, label) -> the types of head and tail
+Types = tuple[frozenset[str], frozenset[str]]
+Links = dict[Key, Types]  # (head, tail, label) -> every type that stands at head, and at tail
 EMPTY = Extraction()  # what an answer gives that could not be parsed
 
 
@@ -93,24 +93,26 @@ def _span(entity: Entity, number: int) -> tuple[Key, Key]:
 
 
 def links(found: Extraction, *, by: str) -> Links:
-    """(head, tail, label) -> the argument types it was first given with.
+    """(head, tail, label) -> the types given for head and for tail; one place may have several.
 
     `by` "place": head and tail are spans; an argument that stands nowhere gets a key that no gold relation has.
     `by` "words": they are strings, as the model wrote them where they are no listed entity.
     """
-    entities = {entity.id: entity for entity in found.entities}
-    keys: Links = {}
-    for number, relation in enumerate(found.relations):
-        pair = entities.get(relation.head), entities.get(relation.tail)
-        if by == "words":
-            ends: tuple[Key, Key] = tuple(
-                " ".join((one.text if one else name).split())
-                for one, name in zip(pair, (relation.head, relation.tail), strict=True)
-            )
-        else:
-            ends = tuple(_span(one, number) if one else ("nowhere", number) for one in pair)
-        keys.setdefault((*ends, relation.label), tuple(one.type if one else None for one in pair))
-    return keys
+    key = _words if by == "words" else _span
+    ends = {entity.id: key(entity, number) for number, entity in enumerate(found.entities)}
+    types: dict[Key, set[str]] = {}
+    for entity in found.entities:
+        types.setdefault(ends[entity.id], set()).add(entity.type)
+
+    def end(name: str) -> Key:
+        return ends[name] if name in ends else " ".join(name.split()) if by == "words" else ("nowhere", name)
+
+    pairs = [(end(relation.head), end(relation.tail), relation.label) for relation in found.relations]
+    return {pair: (frozenset(types.get(pair[0], ())), frozenset(types.get(pair[1], ()))) for pair in pairs}
+
+
+def _words(entity: Entity, number: int) -> Key:
+    return " ".join(entity.text.split())
 
 
 def both_ways(keys: Links, symmetric: Collection[str]) -> Links:
@@ -123,8 +125,13 @@ def both_ways(keys: Links, symmetric: Collection[str]) -> Links:
 
 
 def strict(given: Links, gold: Links) -> Part:
-    """As `part`, but a key is right only if its argument types are gold's too."""
-    return Part(sum(gold.get(key) == types for key, types in given.items()), len(given), len(gold))
+    """As `part`, but a key is right only if both arguments are also among the rightly typed entities."""
+    return Part(sum(key in gold and typed(types, gold[key]) for key, types in given.items()), len(given), len(gold))
+
+
+def typed(given: Types, gold: Types) -> bool:
+    """Whether head and tail each have a type that gold gives them too."""
+    return bool(given[0] & gold[0] and given[1] & gold[1])
 
 
 def tally(given: Collection[Key], gold: Collection[Key]) -> Iterator[tuple[str, ...]]:
