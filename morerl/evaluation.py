@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from morerl.errors import DataError
 from morerl.guidelines import known_specs, load_spec
 from morerl.jsonl import read_record, read_records, stream_samples, write_json
-from morerl.prompts.parse import Parsed, parse
-from morerl.schema import Extraction, Metrics, Prediction, Sample
+from morerl.prompts.parse import parse
+from morerl.schema import Completions, Extraction, Metrics, Sample
 from morerl.scoring import Tally
 from morerl.scoring.compare import Comparison, Pairs, compare
 from morerl.scoring.protocols import BY_TASK
@@ -41,15 +44,32 @@ def score_files(
     """
     spec = task_of(gold, guidelines)
     tally, problems = Tally(spec, protocol), Counter[str]()
+    silent: list[Sample] = []
     for sample, completions in side_by_side(gold, predictions, limit):
-        parsed = [parse(text, spec, sample) for text in completions] or [Parsed(problems=("no_completion",))]
-        tally.add(sample, [one.answer for one in parsed])
-        problems.update(parsed[0].problems)
-    settings |= {"gold": str(gold), "predictions": str(predictions), "guidelines": guidelines, "seed": seed}
+        if not completions:
+            silent.append(sample)
+            continue
+        parsed = [parse(text, spec, sample) for text in completions]
+        if tally.add(sample, [one.answer for one in parsed]):
+            problems.update(name for one in parsed for name in one.problems)
+    for sample in silent:  # wrong as often as the others were answered
+        problems["no_completion"] += tally.add(sample, [None] * max(1, len(tally.draws)))
+    settings |= {
+        "guidelines": guidelines,
+        "none": spec.none,
+        "draws": draws,
+        "seed": seed,
+        **_paths(out, gold=gold, predictions=predictions),
+    }
     metrics = tally.metrics(draws=draws, seed=seed, problems=dict(problems), settings=settings)
     if out is not None:
         write_json(out, metrics.model_dump(mode="json"))
     return metrics
+
+
+def _paths(out: Path | None, **files: Path) -> dict[str, str]:
+    """The files as they lie from the folder of `out`, so that a folder of results may be moved as a whole."""
+    return {name: os.path.relpath(path, out.parent) if out else str(path) for name, path in files.items()}
 
 
 def compare_files(
@@ -92,7 +112,7 @@ def compare_runs(
     """
     of_a, of_b = _scored(a), _scored(b)
     if gold is None:
-        gold = _agreed("gold", of_a, of_b, a, b)
+        gold = _agreed(of_a, of_b)
     known = of_a.metrics.settings if of_a.metrics else {}
     guidelines = guidelines or known.get("guidelines")
     protocol = protocol or (of_a.metrics.protocol if of_a.metrics else None)
@@ -103,6 +123,7 @@ def compare_runs(
 class _Scored(NamedTuple):
     predictions: Path
     metrics: Metrics | None
+    gold: Path | None
 
 
 def _scored(path: Path) -> _Scored:
@@ -113,19 +134,23 @@ def _scored(path: Path) -> _Scored:
         if best is None:
             raise DataError(f"{path} holds no predictions/<stage>.test.jsonl; run `morerl predict` first")
         path = best
-    beside = path if path.name.endswith(".metrics.json") else path.with_suffix(".metrics.json")
+    beside = path if path.suffix == ".json" else path.with_suffix(".metrics.json")
     metrics = read_record(beside, Metrics) if beside.is_file() else None
     if path == beside and metrics is not None:
-        path = Path(str(metrics.settings.get("predictions", beside)))
-    return _Scored(path, metrics)
+        path = beside.parent / str(metrics.settings.get("predictions", beside.name))
+    gold = metrics.settings.get("gold") if metrics is not None else None
+    return _Scored(path, metrics, None if gold is None else beside.parent / str(gold))
 
 
-def _agreed(key: str, a: _Scored, b: _Scored, path_a: Path, path_b: Path) -> Path:
-    values = {str(one.metrics.settings[key]) for one in (a, b) if one.metrics and one.metrics.settings.get(key)}
-    if len(values) != 1:
-        found = " and ".join(sorted(values)) or "none"
-        raise DataError(f"against which samples are {path_a} and {path_b} to be compared? Give --gold (found: {found})")
-    return Path(values.pop())
+def _agreed(a: _Scored, b: _Scored) -> Path:
+    """The samples that both were scored against, or the one that was scored."""
+    files = {one.gold.resolve() for one in (a, b) if one.gold is not None}
+    if len(files) != 1:
+        found = " and ".join(map(str, sorted(files))) or "none on record"
+        raise DataError(
+            f"against which samples are {a.predictions} and {b.predictions} to be compared? Give --gold ({found})"
+        )
+    return files.pop()
 
 
 def side_by_side(gold: Path, predictions: Path, limit: int | None = None) -> Iterator[tuple[Sample, tuple[str, ...]]]:
@@ -153,9 +178,9 @@ def side_by_side(gold: Path, predictions: Path, limit: int | None = None) -> Ite
             raise DataError(f"{len(ids)} {what}, e.g. {ids[0]!r}. Every sample must be answered, even badly")
 
 
-def _distinct(predictions: Path) -> Iterator[Prediction]:
+def _distinct(predictions: Path) -> Iterator[Completions]:
     seen: set[str] = set()
-    for row in read_records(predictions, Prediction):
+    for row in read_records(predictions, Completions):
         if row.id in seen:
             raise DataError(f"{predictions}: two predictions for {row.id!r}")
         seen.add(row.id)
@@ -187,23 +212,26 @@ def _bare_task(gold: Path, first: Sample) -> TaskSpec:
             labels.update((relation.label, None) for relation in sample.gold.relations)
         elif sample.gold is not None:
             labels[sample.gold.label] = None
-    none = next((name for name in NEGATIVE if name in labels), NEGATIVE[-2]) if first.task == "pair" else None
-    if none is not None:
-        labels[none] = None
-    return TaskSpec(
-        corpus=first.corpus,
-        protocol=BY_TASK[first.task],
-        question="",
-        types=dict.fromkeys(types, ""),
-        none=none,
-        labels=_labels(list(labels)),
-    )
+    negative = [name for name in NEGATIVE if name in labels] or [NEGATIVE[-2]]
+    if first.task == "pair" and len(negative) > 1:
+        raise DataError(f"{gold}: which of {negative} means no relation? Say so in a guideline, --guidelines FILE")
+    none = negative[0] if first.task == "pair" else None
+    try:
+        return TaskSpec(
+            corpus=first.corpus,
+            protocol=BY_TASK[first.task],
+            question="",
+            types=dict.fromkeys(types, ""),
+            none=none,
+            labels=_labels([*labels, *([none] if none is not None and none not in labels else [])]),
+        )
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"]
+        raise DataError(f"{gold}: its labels make no task: {message}. Give --guidelines FILE") from error
 
 
 def _labels(names: list[str]) -> tuple[Label, ...]:
     """Labels of their names; Rel(e1,e2) and Rel(e2,e1) are one directed label."""
-    directed: dict[str, bool] = {}
-    for name in names:
-        order = next((order for order in DIRECTIONS if name.endswith(order)), "")
-        directed[name.removesuffix(order)] = bool(order)
-    return tuple(Label(name=name, definition="", directed=has_order) for name, has_order in directed.items())
+    orders = {name: next((order for order in DIRECTIONS if name.endswith(order)), "") for name in names}
+    found = dict.fromkeys((name.removesuffix(order), bool(order)) for name, order in orders.items())
+    return tuple(Label(name=name, definition="", directed=directed) for name, directed in found)

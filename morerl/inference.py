@@ -162,7 +162,7 @@ def _prediction(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Predict
     return Prediction(id=sample.id, completions=tuple(drawn), answer=answer, problems=first.problems)
 
 
-def score_run(settings: Settings) -> tuple[Path, Metrics]:
+def score_run(settings: Settings, *, draws: int = 1000) -> tuple[Path, Metrics]:
     """Scores the predictions of the settings' model and split; returns the metrics file and the metrics."""
     model, predictions = predict_target(settings)
     out = predictions.with_suffix(".metrics.json")
@@ -172,6 +172,7 @@ def score_run(settings: Settings) -> tuple[Path, Metrics]:
         settings.data.guidelines,
         out,
         limit=settings.data.limit,
+        draws=draws,
         model=str(model),
         seed=settings.run.seed,
         template=settings.prompt.template,

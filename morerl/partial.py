@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from morerl.schema import Sample
 
@@ -29,10 +29,13 @@ def in_chunks(samples: Sequence[Sample], out: Path, mark: str, ask: Ask, *, size
     `mark` is the fingerprint of the work. The caller removes <out>.part when `out` is written (`drop`).
     """
     part = _part(out)
-    texts = _read(part, mark, size)
+    texts, end = _read(part, mark, size)
     part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("w", encoding="utf-8") as file:
-        _append(file, [mark, *texts])
+    with part.open("ab") as file:
+        # what is kept stays where it is: to write it again could lose it where the disk is full
+        file.truncate(end)
+        if not end:
+            _append(file, [mark])
         for start in range(len(texts), len(samples), size):
             drawn = ask(samples[start : start + size], start // size)
             _append(file, drawn)
@@ -47,30 +50,48 @@ def drop(out: Path) -> None:
 
 def kept(out: Path, mark: str, *, size: int) -> int:
     """How many samples of that work are answered, in whole chunks."""
-    return len(_read(_part(out), mark, size))
+    return len(_read(_part(out), mark, size)[0])
 
 
 def _part(out: Path) -> Path:
     return out.with_name(out.name + ".part")
 
 
-def _append(file: Any, lines: Sequence[Any]) -> None:
-    file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+def _append(file: BinaryIO, lines: Sequence[Any]) -> None:
+    file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
     file.flush()
     os.fsync(file.fileno())
 
 
-def _read(part: Path, mark: str, size: int) -> list[list[str]]:
-    """The completions kept for this very work: of its whole chunks, up to the first torn line."""
+def _read(part: Path, mark: str, size: int) -> tuple[list[list[str]], int]:
+    """The completions kept for this very work: of its whole chunks, up to the first torn line; and where they end.
+
+    Both are empty where the file holds other work, or none. The end is in bytes.
+    """
+    texts: list[list[str]] = []
+    end = place = 0
     try:
-        lines = part.read_bytes().splitlines()
-    except OSError:
-        return []
-    rows: list[Any] = []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    whole = all(isinstance(row, list) and all(isinstance(text, str) for text in row) for row in rows[1:])
-    return rows[1 : 1 + len(rows[1:]) // size * size] if rows and rows[0] == mark and whole else []
+        with part.open("rb") as lines:
+            for number, line in enumerate(lines):
+                row = _row(line)
+                if not (row == mark if number == 0 else _completions(row)):
+                    break
+                texts += [row] if number else []
+                place += len(line)
+                if number % size == 0:
+                    end = place
+    except FileNotFoundError:
+        return [], 0
+    return texts[: len(texts) // size * size], end
+
+
+def _row(line: bytes) -> Any:
+    """What a whole line holds; None for a torn one."""
+    try:
+        return json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _completions(row: Any) -> bool:
+    return isinstance(row, list) and all(isinstance(text, str) for text in row)

@@ -203,14 +203,20 @@ class Rated(Frozen):
         return self.n_correct / self.n
 
 
+class Completions(BaseModel):
+    """What is read of a line of predictions.jsonl; keys of others' making are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    completions: tuple[str, ...]
+
+
 class Prediction(Frozen):
     """What a model wrote for one sample; one line of predictions.jsonl.
 
-    `answer` and `problems` are what the parser saw when it was written; only `id` and
-    `completions` are read back, and keys of others' making are passed over.
+    `answer` and `problems` are what the parser saw when it was written; scoring reads `Completions` back.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     completions: tuple[str, ...]

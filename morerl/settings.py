@@ -57,6 +57,9 @@ class PromptSettings(Section):
         description="a name in morerl/prompts/templates; null: what fits the sample: stepwise for a pair with a "
         "picture, guided for one without, extract for entities and relations",
     )
+    examples: bool = Field(
+        default=False, description="guided and extract: show the guideline's example and near miss of every label"
+    )
 
 
 class TinySettings(Section):

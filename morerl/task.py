@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from typing import Literal
 
@@ -23,6 +24,11 @@ class Label(Frozen):
     directed: bool = Field(default=False, description="the answer names the argument order, name(e1,e2)")
     symmetric: bool = Field(default=False, description="means the same in both orders; the relaxed figures use it")
     aliases: tuple[str, ...] = Field(default=(), description="other names of it in the corpus's files")
+
+    def joins(self, head_type: str | None, tail_type: str | None, *, swapped: bool = False) -> bool:
+        """Whether arguments of these types may be its head and tail, or its tail and head; None: any type."""
+        head, tail = (self.tail, self.head) if swapped else (self.head, self.tail)
+        return _fits(head_type, head) and _fits(tail_type, tail)
 
 
 class ArgumentType(Frozen):
@@ -58,12 +64,18 @@ class TaskSpec(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskSpec:
-        names = [label.name for label in self.labels]
+        names = {label.name: label for label in self.labels}
         if self.none is not None and self.none not in names:
-            raise ValueError(f"none label {self.none!r} is not among the labels {names}")
-        every = [*names, *(alias for label in self.labels for alias in label.aliases)]
-        if len(set(every)) != len(every):
-            raise ValueError(f"label names and aliases are not unique: {every}")
+            raise ValueError(f"none label {self.none!r} is not among the labels {list(names)}")
+        if self.protocol in ("more", "sem2010") and (self.none is None or names[self.none].directed):
+            raise ValueError(f"protocol {self.protocol}: `none` must name the label for no relation, not directed")
+        every = [name for label in self.labels for name in (label.name, *label.aliases)]
+        for what, found in (("label names and aliases", every), ("types", list(self.types))):
+            alike = [name for name, count in Counter(map(fold, found)).items() if count > 1]
+            if alike:
+                raise ValueError(f"{what} are not unique, for case, blanks and a leading / do not count: {alike}")
+        if both := sorted(set(names) & set(self.types)):
+            raise ValueError(f"{both} are names of a label and of a type; figures by name would mix them")
         unknown = {t for label in self.labels for t in (*label.head, *label.tail)} - set(self.types)
         if unknown:
             raise ValueError(f"argument types {sorted(unknown)} are not defined under `types`")
@@ -100,7 +112,7 @@ class TaskSpec(Frozen):
             label.name + order
             for label in self.labels
             for order in (DIRECTIONS if label.directed else ("",))
-            if label.name == self.none or (_fits(head_type, label.head) and _fits(tail_type, label.tail))
+            if label.name == self.none or label.joins(head_type, tail_type, swapped=order == DIRECTIONS[1])
         )
 
 

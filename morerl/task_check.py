@@ -38,16 +38,19 @@ def check_task(guidelines: str, samples: Sequence[Path], image_root: Path | None
     misfits = Counter[str]()
     for path in samples:
         counts = Counter[str]()
-        for row in jsonl.read(path.parent, path.stem):
+        golden = 0
+        for row in jsonl.read_file(path):
             found = _problems(row, spec, pictures, path)
             problems += found
             if isinstance(row, Sample):
                 counts[row.task] += 1
+                golden += row.gold is not None
                 used.update(_names(row))
                 misfits.update(_misfits(row, spec))
-        facts.append(
-            f"{path}: " + (", ".join(f"{n} samples of the task {task}" for task, n in counts.items()) or "empty")
-        )
+        if not counts:
+            problems.append(f"{path}: no sample in it")
+        kinds = ", ".join(f"{n} samples of the task {task}" for task, n in counts.items())
+        facts.append(f"{path}: {kinds or 'nothing'}, {golden} with gold")
     if pictures.opened:
         facts.append(f"pictures: {pictures.opened} opened under {image_root}")
     elif pictures.seen:

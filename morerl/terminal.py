@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -20,13 +21,14 @@ def one_message() -> Iterator[None]:
         fail(str(error), 2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        fail(
-            f"{where}{error.strerror or error}. What was whole before is whole still; run the same command again "
-            "once there is room and permission",
-            2,
+        advice = (
+            ". What was whole before is whole still; run the same command again once there is room and permission"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
+            else ""
         )
+        fail(f"{where}{error.strerror or error}{advice}", 2)
     except KeyboardInterrupt:
-        fail("interrupted; the same command goes on from the last checkpoint", 130)
+        fail("interrupted; what was finished is kept, and the same command goes on from there", 130)
 
 
 def say(line: str) -> None:
@@ -174,7 +176,7 @@ def show_findings(findings: Any, most: int = 20) -> None:
             say(f"{title}: ... and {len(lines) - most} more")
     if findings.problems:
         fail(f"{len(findings.problems)} problems", 2)
-    say("no problems: every gold answer comes back right")
+    say("no problems: every gold answer there is comes back right")
 
 
 def show_table(sections: Any) -> None:

@@ -80,9 +80,14 @@ def test_only_id_and_completions_are_read_of_a_prediction(tmp_path):
 
 def test_no_completion_and_an_empty_one_are_wrong_and_counted(tmp_path):
     samples = [pair(number, "/per/misc/party") for number in range(3)]
-    gold, pred = written(tmp_path, samples, [[], [""], [render_gold(samples[2])]])
     with pytest.raises(DataError, match="s1 has 2 completions, others have 1; want"):
-        score_files(*written(tmp_path, samples, [[], ["", ""], ["", ""]]))
+        score_files(*written(tmp_path, samples, [[""], ["", ""], ["", ""]]))
+    right = render_gold(samples[2])
+    metrics = score_files(*written(tmp_path, samples, [[], ["", right, right], [right, "", right]]), draws=0)
+    assert metrics.figures["pass@3"] == pytest.approx(200 / 3) and metrics.figures["unparseable"] == pytest.approx(
+        200 / 3
+    )
+    assert metrics.problems == {"no_think_tag": 2, "no_answer_tag": 2, "no_completion": 1}  # of every completion
     gold, pred = written(tmp_path, samples, [[], [""], [render_gold(samples[2])]])
     metrics = score_files(gold, pred, draws=0)
     assert metrics.figures["accuracy"] == pytest.approx(100 / 3) == metrics.errors["right"] * 100 / 3
@@ -142,7 +147,7 @@ def test_two_runs_are_compared_from_what_scoring_left(tmp_path):
     assert result.p < 0.01 and result.ci95[0] < result.difference < result.ci95[1] and result.ci95[0] > 0
     same = compare_runs(a, a, gold=gold)
     assert (same.difference, same.p, same.changed, same.ci95) == (0, 1, 0, (0, 0))
-    with pytest.raises(DataError, match="no figure 'f2'; known: accuracy"):
+    with pytest.raises(DataError, match="no figure 'f2' to compare; known: accuracy"):
         compare_runs(a, b, figure="f2")
     with pytest.raises(DataError, match="Give --gold"):
         compare_runs(

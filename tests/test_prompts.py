@@ -181,7 +181,8 @@ def test_with_a_region_the_excerpt_is_all_of_the_text():
         ("<think>a</think><answer> </answer>", None, ("empty_answer",)),
         ("<think> </think><answer>none</answer>", "none", ("empty_think",)),
         ("<answer>none</answer>", "none", ("no_think_tag",)),
-        ("<think>a<answer>none</answer>", "none", ("no_think_tag", "text_outside")),
+        ("<think>a<answer>none</answer>", None, ("unclosed_think",)),  # it is still thinking
+        ("<think>a <answer>none</answer> no, wait", None, ("unclosed_think",)),
         ("a</think><answer>none</answer>", "none", ("no_think_tag", "text_outside")),
         ("</think><answer><think>none</answer>", None, ("no_think_tag", "unknown_label")),
         ("<think>a</think>", None, ("no_answer_tag",)),

@@ -109,11 +109,11 @@ def test_answers_are_in_guideline_order_and_directed_labels_give_two():
 @pytest.mark.parametrize(
     ("head", "tail", "allowed"),
     [
-        ("per", "loc", ("none", "in")),
-        ("loc", "per", ("none", "of(e1,e2)", "of(e2,e1)")),  # the order counts
+        ("per", "loc", ("none", "in", "of(e2,e1)")),  # the order counts: e2 is the head of of(e2,e1)
+        ("loc", "per", ("none", "of(e1,e2)")),
         ("per", "per", ("none",)),
         (None, "loc", ("none", "in", "of(e1,e2)", "of(e2,e1)")),
-        ("per", None, ("none", "in")),
+        ("per", None, ("none", "in", "of(e2,e1)")),
         (None, None, ("none", "in", "of(e1,e2)", "of(e2,e1)")),
     ],
 )

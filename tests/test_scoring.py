@@ -170,7 +170,11 @@ def test_sem2010_unparseable_is_other_for_f1_and_wrong_for_accuracy(official):
     gold = [s.gold.label for s in official]
     lost = score(official, [None if i % 3 else g for i, g in enumerate(gold)], SEM, draws=0)
     other = score(official, ["Other" if i % 3 else g for i, g in enumerate(gold)], SEM, draws=0)
-    assert lost.primary == other.primary and lost.per_label == other.per_label
+    assert lost.primary == other.primary
+    assert {name: row for name, row in lost.per_label.items() if name != "Other"} == {
+        name: row for name, row in other.per_label.items() if name != "Other"
+    }
+    assert lost.per_label["Other"]["predicted"] < other.per_label["Other"]["predicted"]  # it was not proposed
     as_other = lost.figures["accuracy_unparseable_as_other"]
     assert lost.figures["accuracy"] < as_other == other.figures["accuracy"]
     assert lost.figures["accuracy_of_parsed"] == 100
@@ -275,7 +279,7 @@ def test_sem2010_per_label_is_by_relation():
     assert lines["Cause-Effect"] == pytest.approx(
         {"precision": 100 / 3, "recall": 100 / 3, "f1": 100 / 3, "gold": 3, "predicted": 3, "flipped": 1}
     )
-    assert lines["Other"]["predicted"] == 1 and lines["Other"]["flipped"] == 0
+    assert lines["Other"]["predicted"] == 0 and lines["Other"]["flipped"] == 0  # unparseable: nothing was proposed
 
 
 # --- both
@@ -341,6 +345,7 @@ def test_what_cannot_be_scored_says_why():
     with pytest.raises(DataError, match=r"s0: 'Cause-Effect' is no answer of sem2010"):
         scored(["Other"], ["Cause-Effect"], SEM)
     label = Label(name="Other", definition="Nothing.", directed=True)
-    spec = TaskSpec(corpus="c", protocol="sem2010", question="?", none="Other", labels=(label,))
-    with pytest.raises(ConfigError, match="must not be directed"):
-        scored(["Other(e1,e2)"], [None], spec)
+    with pytest.raises(ValueError, match="`none` must name the label for no relation, not directed"):
+        TaskSpec(corpus="c", protocol="sem2010", question="?", none="Other", labels=(label,))
+    with pytest.raises(ConfigError, match="'more' scores pairs, and scier has no label that means no relation"):
+        score([sample("none")], ["none"], load_spec("scier"), protocol="more")

@@ -45,13 +45,11 @@ def extract(head="bird", tail="lake", label="lives_on"):
 
 @pytest.fixture
 def check(tmp_path):
-    def make(guideline, *rows):
+    def make(guideline, *rows, name="samples.jsonl"):
         own = tmp_path / f"{len(list(tmp_path.iterdir()))}.yaml"  # a file is read once per process
         own.write_text(guideline)
-        (tmp_path / "train.jsonl").write_text(
-            "".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows)
-        )
-        return check_task(str(own), [tmp_path / "train.jsonl"], tmp_path)
+        (tmp_path / name).write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
+        return check_task(str(own), [tmp_path / name], tmp_path)
 
     return make
 
@@ -59,7 +57,7 @@ def check(tmp_path):
 def test_a_good_task_is_described_and_its_gaps_are_advice(check):
     found = check(PAIRS, pair())
     assert found.problems == () and "3 answers, 'nothing' for no relation, 2 types, protocol more" in found.facts[0]
-    assert found.facts[1].endswith("1 samples of the task pair")
+    assert found.facts[1].endswith("1 samples of the task pair, 1 with gold")
     assert [line for line in found.advice if "shuns" in line] == [
         "the label 'shuns' occurs in no gold answer",
         "the label 'shuns' lacks an example: give a positive and a near_miss",
@@ -76,8 +74,8 @@ def test_a_good_task_is_described_and_its_gaps_are_advice(check):
             r"mine/1: the gold label 'lives on' is not in the guideline; did you mean 'lives_on'\?",
         ),
         (PAIRS, pair("xyz"), r"the gold label 'xyz' is not in the guideline \(it has 3\)"),
-        (PAIRS, pair(head="m7"), r"train.jsonl:1: .*head/tail 'm7' is none of"),
-        (PAIRS, "{\n", r"train.jsonl:1: "),
+        (PAIRS, pair(head="m7"), r"samples.jsonl:1: .*head/tail 'm7' is none of"),
+        (PAIRS, "{\n", r"samples.jsonl:1: "),
         (PAIRS, pair(image="gone.png"), r"the picture gone.png cannot be used: .*\[missing\]"),
         (PAIRS, pair(image="../x.png"), r"\[outside_root\]"),
         (PAIRS, extract(), r"asks 'extract', which the guideline's protocol 'more' does not score"),
@@ -96,7 +94,7 @@ def test_every_problem_is_said_in_plain_words(check, guideline, row, message):
 def test_all_problems_are_said_at_once_and_good_lines_still_count(check):
     rows = [pair("a", id="1"), "{\n", pair(id="2"), pair("b", id="3")]
     found = check(PAIRS, *rows)
-    assert len(found.problems) == 3 and found.facts[1].endswith("3 samples of the task pair")
+    assert len(found.problems) == 3 and found.facts[1].endswith("3 samples of the task pair, 3 with gold")
 
 
 def test_relations_between_other_types_are_advice_for_gold_may_break_them(check):

@@ -26,8 +26,8 @@ from pathlib import Path
 
 from morerl.corpora import bio, jsonl, more, mrc, scier, sem2010
 from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published
-from morerl.errors import MorerlError
-from morerl.interchange import brat, hf, label_studio
+from morerl.errors import ConfigError, DataError, MorerlError
+from morerl.interchange import SPLIT, brat, hf, label_studio
 from morerl.jsonl import write_json, write_records
 from morerl.schema import Reject
 from morerl.terminal import counts_table, row_bar, say
@@ -61,7 +61,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         rejects = prepare(options)
-    except MorerlError as error:
+    except (MorerlError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     _name_rejects(rejects, options.out)
@@ -73,20 +73,40 @@ def prepare(options: argparse.Namespace) -> list[Reject]:
     reader, name = FORMATS[options.format], options.name or options.format
     if options.name is None and options.format in UNNAMED:
         name = bio.guess_corpus(options.raw) if options.format == "bio" else options.raw.resolve().name
+    _check_folders(options)
     pictures = Pictures(options.image_root or options.raw, skip=options.skip_pictures)
     found: dict[str, Counts] = {}
-    rejects: list[Reject] = []
-    for split in reader.splits(options.raw):
+    rejects: dict[Reject, None] = {}  # a bad line of a file that two splits come from is told by both
+    splits = reader.splits(options.raw)
+    if bad := [split for split in splits if not SPLIT.fullmatch(split) or split == "rejected"]:
+        raise DataError(
+            f"{options.raw}: {bad[0]!r} is no name for a split: letters, digits, - and _, and not `rejected`"
+        )
+    for split in splits:
         with row_bar(split) as on_row:
             rows = reader.read(options.raw, split, corpus=name)
             found[split], bad = prepare_split(rows, options.out / f"{split}.jsonl", pictures, on_row=on_row)
-        rejects += [row for row in bad if row not in rejects]  # one of a file that two splits come from is told by both
+        rejects |= dict.fromkeys(bad)
+        if not (found[split].samples or bad):
+            raise DataError(f"{options.raw}: the split {split!r} holds no sample; is its file whole?")
     write_records(options.out / "rejected.jsonl", rejects)
     image_root = str(pictures.root.resolve()) if pictures.seen else None
     write_json(options.out / "corpus.json", {"corpus": name, "format": options.format, "image_root": image_root})
     record = published(name)
     _show(name, beside(found, record), record.source, pictures)
-    return rejects
+    notes = getattr(reader, "notes", None)
+    for line in notes(options.raw, name) if notes is not None else ():
+        say(line)
+    for stale in sorted(path.name for path in options.out.glob("*.jsonl") if path.stem not in (*splits, "rejected")):
+        say(f"{options.out / stale} is from another time; this run did not write it")
+    return list(rejects)
+
+
+def _check_folders(options: argparse.Namespace) -> None:
+    if options.out.resolve() == options.raw.resolve():
+        raise ConfigError(f"--out {options.out} is the folder that is read; name another, or its files would be lost")
+    if options.image_root is not None and not options.image_root.is_dir():
+        raise ConfigError(f"--image-root {options.image_root} is no folder")
 
 
 def _show(name: str, rows: list[Row], source: str, pictures: Pictures) -> None:

@@ -75,7 +75,7 @@ def _draw(axes: Axes, section: Section) -> None:
         axes.text(end + 0.8, place, _label(row, section.primary), va="center", fontsize=8.5, parse_math=False)
         _name(axes, place, row)
     axes.set(xlim=(0, SCALE), ylim=(len(rows) - 0.4, -0.6), xticks=range(0, 101, 20), yticks=[])
-    axes.set_title(f"{section.corpus}: {section.primary}, per cent", loc="left", fontsize=11, parse_math=False)
+    axes.set_title(f"{section.title}: {section.primary}, per cent", loc="left", fontsize=11, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -1,7 +1,7 @@
 """One table: our figures beside the published ones, a section a corpus, as markdown and as JSON.
 
 Ours come first, with the 95% interval of the primary figure; published rows follow by that figure, those that lack it
-last. A figure that a row lacks stays blank. Figures of parts of the test set (`part/figure`) have a table of their own.
+last. No published row is comparable where ours are not of the whole test set. A figure that a row lacks stays blank. Figures of parts of the test set (`part/figure`) have a table of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from morerl.benchmark.published import PublishedRow, published
+from morerl.corpora.prepare import published as on_record
 from morerl.errors import DataError
 from morerl.schema import Frozen, Metrics
 
@@ -25,7 +26,9 @@ class OurRow(Frozen):
     corpus: str
     model: str = Field(description="as the table shall name it")
     metrics: Metrics
-    note: str = Field(default="", description="what a reader must know, e.g. that only 200 samples were scored")
+    split: str = Field(default="test", description="that its samples are of")
+    limit: int | None = Field(default=None, description="how many samples were scored where there are more")
+    note: str = Field(default="", description="what a reader must know, e.g. how it was asked")
 
 
 class TableRow(Frozen):
@@ -43,38 +46,55 @@ class TableRow(Frozen):
 
 
 class Section(Frozen):
-    """A corpus: the name of its primary figure, the rows in their order, ours first."""
+    """A split of a corpus: the name of its primary figure, the rows in their order, ours first."""
 
     corpus: str
+    split: str
     primary: str
     rows: tuple[TableRow, ...]
 
+    @property
+    def title(self) -> str:
+        """Corpus and split, as a reader is told them."""
+        return f"{self.corpus}, {self.split}"
+
 
 def sections(ours: Sequence[OurRow]) -> tuple[Section, ...]:
-    """A section for each corpus of `ours`, in the order they come in.
+    """A section for each corpus and split of `ours`, in the order they come in.
 
     Raises DataError where two rows of a corpus have different primary figures, or as `published`.
     """
-    return tuple(
-        _section([row for row in ours if row.corpus == name]) for name in dict.fromkeys(r.corpus for r in ours)
-    )
+    keys = dict.fromkeys((row.corpus, row.split) for row in ours)
+    return tuple(_section([row for row in ours if (row.corpus, row.split) == key]) for key in keys)
 
 
 def _section(ours: Sequence[OurRow]) -> Section:
     corpus, names = ours[0].corpus, sorted({str(row.metrics.primary["name"]) for row in ours})
     if len(names) > 1:
         raise DataError(f"{corpus} is scored by {' and by '.join(names)}: one table holds one primary figure a corpus")
-    theirs = [_their_row(row) for row in published(corpus)]
+    unlike = next(filter(None, map(_unlike, ours)), "")
+    theirs = [_their_row(row, unlike) for row in published(corpus)]
     shared = {name for row in theirs for name in row.figures}
     rows = [*(_our_row(row, names[0], shared) for row in ours), *theirs]
     rows.sort(key=lambda row: (not row.ours, names[0] not in row.figures, -shown(row, names[0])[1]))
-    return Section(corpus=corpus, primary=names[0], rows=tuple(rows))
+    return Section(corpus=corpus, split=ours[0].split, primary=names[0], rows=tuple(rows))
+
+
+def _unlike(row: OurRow) -> str:
+    """Why figures of the whole test set are not comparable with ours; empty where they are."""
+    n, known = row.metrics.n, on_record(row.corpus).splits.get("test", {}).get("samples")
+    if row.limit is not None:
+        return f"ours are the first {row.limit:,} samples of {row.split}"
+    if row.split != "test":
+        return f"ours are the {n:,} samples of {row.split}"
+    return f"ours are {n:,} samples, the test set on record has {known:,}" if known not in (None, n) else ""
 
 
 def _our_row(row: OurRow, primary: str, shared: set[str]) -> TableRow:
     metrics = row.metrics
     own = {name for name in metrics.figures if "/" not in name}
     others = {name: value for name, value in metrics.figures.items() if name in (shared or own)}
+    only = "" if row.limit is None else f"the first {row.limit:,} samples only"
     return TableRow(
         system=row.model,
         ours=True,
@@ -84,12 +104,15 @@ def _our_row(row: OurRow, primary: str, shared: set[str]) -> TableRow:
         source=None,
         evidence=None,
         comparable=None,
-        why="; ".join(part for part in (f"n = {metrics.n:,}", row.note) if part),
+        why="; ".join(part for part in (f"n = {metrics.n:,}", only, row.note) if part),
     )
 
 
-def _their_row(row: PublishedRow) -> TableRow:
-    return TableRow(ours=False, interval=None, **row.model_dump())
+def _their_row(row: PublishedRow, unlike: str) -> TableRow:
+    fields = row.model_dump()
+    if unlike:
+        fields |= {"comparable": False, "why": f"{unlike}; {row.why}"}
+    return TableRow(ours=False, interval=None, **fields)
 
 
 def shown(row: TableRow, primary: str) -> tuple[str, float]:
@@ -99,7 +122,7 @@ def shown(row: TableRow, primary: str) -> tuple[str, float]:
 
 
 def to_json(table: Sequence[Section]) -> dict[str, Any]:
-    """The table as JSON-ready data: {"corpora": [{corpus, primary, rows: [...]}]}, every figure kept."""
+    """The table as JSON-ready data: {"corpora": [{corpus, split, primary, rows: [...]}]}, every figure kept."""
     return {"corpora": [section.model_dump(mode="json") for section in table]}
 
 
@@ -107,7 +130,7 @@ def to_markdown(table: Sequence[Section]) -> str:
     """The table as GitHub markdown; text that came from outside is escaped."""
     parts = ["# Benchmark\n\nPer cent. Bold: ours, with the 95% interval. Blank: not known.\n"]
     for section in table:
-        parts += [f"\n## {_cell(section.corpus)}\n\n", _main(section), _parts(section)]
+        parts += [f"\n## {_cell(section.title)}\n\n", _main(section), _parts(section)]
     return "".join(parts)
 
 

@@ -33,6 +33,7 @@ def check(
     """
     with one_message():
         if config is not None:
+            _alone(guidelines=guidelines, samples=samples, image_root=image_root)
             from morerl.check import run_check
 
             for line in run_check(settings(config, overrides)):
@@ -65,9 +66,10 @@ def score(
     """
     with one_message():
         if config is not None:
+            _alone(gold=gold, pred=pred, protocol=protocol, guidelines=guidelines, out=out)
             from morerl.inference import score_run
 
-            out, metrics = score_run(settings(config, overrides))
+            out, metrics = score_run(settings(config, overrides), draws=draws)
         else:
             from morerl.evaluation import score_files
 
@@ -90,8 +92,9 @@ def compare(
 ) -> None:
     """Compare two models on the same samples: is the difference more than chance?
 
-    The interval of the difference is a paired bootstrap over samples, p a paired randomisation test. What --gold,
-    --protocol and --guidelines leave out is taken from the .metrics.json beside the predictions.
+    The interval of the difference is a paired bootstrap over samples, p a paired randomisation test; of several
+    completions a sample the first counts. What --gold, --protocol and --guidelines leave out is taken from the
+    .metrics.json beside the predictions.
     """
     with one_message():
         from morerl.evaluation import compare_runs
@@ -109,7 +112,7 @@ def benchmark(
     overrides: Overrides = None,
     corpora: Annotated[str, typer.Option(help="comma-separated: folders of --data, e.g. more,scier,sem2010")] = "",
     endpoint: Annotated[str | None, typer.Option(help="an OpenAI-compatible server: http://127.0.0.1:8000/v1")] = None,
-    data: Annotated[Path, typer.Option(help="holds <corpus>/test.jsonl (tools/prepare_corpus.py)")] = Path("data"),
+    data: Annotated[Path, typer.Option(help="holds CORPUS/test.jsonl (tools/prepare_corpus.py)")] = Path("data"),
     out: Annotated[Path, typer.Option(help="folder for predictions, figures and the table")] = Path("benchmark"),
     split: Annotated[str, typer.Option(help="the split to answer")] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="only the first N samples of each, for a try")] = None,
@@ -142,3 +145,10 @@ def benchmark(
         say(f"wrote {', '.join(map(str, written.files))}")
         if written.problem:
             say(written.problem)
+
+
+def _alone(**options: object) -> None:
+    """Refuses options beside a run's YAML, which says all of that itself."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    if given:
+        raise usage(f"{', '.join(given)}: for files of your own; beside a run's YAML override its settings instead")

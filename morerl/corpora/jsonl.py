@@ -47,7 +47,11 @@ def read(raw_dir: Path, split: str, *, corpus: str | None = None) -> Iterator[Sa
     `corpus` is part of every reader's shape; here each line names its own. Reasons: bad_json,
     bad_field, wrong_split, duplicate_id, line_too_long. Raises DataError if there is no such file.
     """
-    path = raw_dir / f"{split}.jsonl"
+    return read_file(raw_dir / f"{split}.jsonl", split)
+
+
+def read_file(path: Path, split: str | None = None) -> Iterator[Sample | Reject]:
+    """The same of any file; `split` is the one that its samples must belong to, if given."""
     try:
         lines = path.open("rb")
     except OSError as error:
@@ -70,7 +74,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def sample_or_reject(
-    record: str | bytes | None, split: str, seen: set[str], *, file: str, line: int
+    record: str | bytes | None, split: str | None, seen: set[str], *, file: str, line: int
 ) -> Sample | Reject:
     """One JSON record of a split as a sample, its id added to `seen`, or the Reject that says why not.
 
@@ -80,7 +84,7 @@ def sample_or_reject(
         if record is None:
             raise Refused("line_too_long", f"longer than {MAX_LINE:,} bytes")
         sample = parse_sample(record)
-        if sample.split != split:
+        if split is not None and sample.split != split:
             raise Refused("wrong_split", f"{sample.id} says it belongs to {sample.split!r}, not {split!r}")
         return unseen(sample, seen)
     except Refused as refused:

@@ -2,8 +2,10 @@
 
 mrc-ner.{train,dev,test}, with or without .json: one array of records {context, entity_label,
 span_position, start_position, end_position, impossible, qas_id}. A position counts the words of
-`context.split(" ")` from 0, and the last word of a span is part of it. Every record becomes a sample
-that asks for its one type, with negatives where the sentence has none of it; spans may nest.
+`context.split(" ")` from 0, and the last word of a span is part of it. `span_position` alone is enough;
+start_position and end_position must agree with it where they are there, and do without it where no two
+spans overlap. Every record becomes a sample that asks for its one type, with negatives where the
+sentence has none of it; spans may nest.
 
 Left out: `query`, the corpus's wording of the question; the guideline has ours.
 """
@@ -124,12 +126,8 @@ def _spans(record: dict[str, object], words: list[str]) -> set[tuple[int, int]]:
     # Two blanks in a row make an empty word, from which on other readers of these files count differently.
     sound = words.index("") if "" in words else len(words)
     spans: set[tuple[int, int]] = set()
-    for position in _list(record, "span_position"):
-        match = _POSITIONS.fullmatch(position) if isinstance(position, str) else None
-        if match is None:
-            raise _Refused("bad_field", f"span_position holds {_shown(position)}; want 'first;last'")
-        first, last = int(match[1]), int(match[2])
-        if not first <= last < len(words):
+    for first, last in _stated(record):
+        if not 0 <= first <= last < len(words):
             raise _Refused("bad_span", f"words {first} to {last} of {len(words)} (from 0, the last one included)")
         if last >= sound:
             raise _Refused("bad_span", f"two blanks in a row before the end of {first};{last}: its words are unsure")
@@ -139,14 +137,32 @@ def _spans(record: dict[str, object], words: list[str]) -> set[tuple[int, int]]:
     return spans
 
 
+def _stated(record: dict[str, object]) -> Iterator[tuple[int, int]]:
+    if "span_position" not in record and {"start_position", "end_position"} <= record.keys():
+        yield from _paired(*(sorted(_numbers(record, key)) for key in ("start_position", "end_position")))
+        return
+    for position in _list(record, "span_position"):
+        match = _POSITIONS.fullmatch(position) if isinstance(position, str) else None
+        if match is None:
+            raise _Refused("bad_field", f"span_position holds {_shown(position)}; want 'first;last'")
+        yield int(match[1]), int(match[2])
+
+
+def _paired(starts: list[int], ends: list[int]) -> list[tuple[int, int]]:
+    """The spans that these starts and ends tell: one way alone where no two spans overlap."""
+    if len(starts) != len(ends):
+        raise _Refused("position_mismatch", f"{len(starts)} in start_position, {len(ends)} in end_position")
+    if any(start <= end for start, end in zip(starts[1:], ends, strict=False)):
+        raise _Refused("position_mismatch", "starts and ends alone do not tell overlapping spans; want span_position")
+    return list(zip(starts, ends, strict=True))
+
+
 def _agree(record: dict[str, object], spans: list[tuple[int, int]]) -> None:
-    """The record says the same thing three times; nested spans may share a start or an end."""
+    """The record says the same thing up to three times; nested spans may share a start or an end."""
     for key, said in (("start_position", {first for first, _ in spans}), ("end_position", {last for _, last in spans})):
-        positions = _list(record, key)
-        if not all(type(position) is int for position in positions):
-            raise _Refused("bad_field", f"{key} holds something else than whole numbers")
+        positions = _numbers(record, key) if key in record else said
         if set(positions) != said:
-            raise _Refused("position_mismatch", f"{key} {positions[:9]}, but span_position {sorted(said)[:9]}")
+            raise _Refused("position_mismatch", f"{key} {sorted(positions)[:9]}, but span_position {sorted(said)[:9]}")
     impossible = _field(record, "impossible")
     if not isinstance(impossible, bool):
         raise _Refused("bad_field", f"impossible is {_shown(impossible)}; want true or false")
@@ -173,6 +189,13 @@ def _list(record: dict[str, object], key: str) -> list[object]:
     if not isinstance(value, list):
         raise _Refused("bad_field", f"{key} is {_shown(value)}; want a list")
     return value
+
+
+def _numbers(record: dict[str, object], key: str) -> list[int]:
+    numbers = [value for value in _list(record, key) if isinstance(value, int) and not isinstance(value, bool)]
+    if len(numbers) != len(_list(record, key)):
+        raise _Refused("bad_field", f"{key} holds something else than whole numbers")
+    return numbers
 
 
 def _shown(value: object) -> str:

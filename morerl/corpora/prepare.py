@@ -76,7 +76,8 @@ class Pictures:
     """Opens each picture once, under `root`; a sample whose picture cannot be used becomes a Reject.
 
     Where not even the folder of a split's pictures is there, none of them can be checked: its samples stay, and
-    `unchecked` names the folder.
+    `unchecked` names the folder. That is so of folders below the root alone: a path that leaves the root, or is none,
+    is refused wherever it leads.
     """
 
     def __init__(self, root: Path, *, skip: bool = False) -> None:
@@ -87,21 +88,21 @@ class Pictures:
 
     @property
     def opened(self) -> int:
-        """Pictures that were looked at."""
-        return len(self.faults)
+        """Pictures that were looked at, those of unchecked folders apart."""
+        return sum(Path(name).parent.as_posix() not in self.unchecked for name in self.faults)
 
     def check(self, sample: Sample) -> Sample | Reject:
         """The sample itself, or why its picture cannot be used (a reason of `morerl.images`)."""
         self.seen |= sample.image is not None
         if sample.image is None or self.skip:
             return sample
-        folder = Path(sample.image).parent.as_posix()
-        if folder in self.unchecked or not (self.root / folder).is_dir():
-            self.unchecked.add(folder)
-            return sample
         if sample.image not in self.faults:
             self.faults[sample.image] = self._fault(sample.image)
         fault = self.faults[sample.image]
+        folder = Path(sample.image).parent.as_posix()
+        if fault is not None and fault[0] == "missing" and folder != "." and not (self.root / folder).is_dir():
+            self.unchecked.add(folder)
+            return sample
         if fault is None:
             return sample
         reason, detail = fault

@@ -37,6 +37,7 @@ _DEV_ONE_IN = 10
 # The second file of a split is read only where the first is missing, and bears no labels.
 _FILES = {"train": ("TRAIN_FILE.TXT",), "test": ("TEST_FILE_FULL.TXT", "TEST_FILE.txt")}
 _UNLABELLED = "test_file.txt"
+_KEY = "TEST_FILE_KEY.TXT"
 _START = re.compile(rb"[0-9]+\t")
 _HEAD = re.compile(r'([0-9]+)\t"(.*)"')
 _TAG = re.compile(r"(</?e[12]>)")
@@ -44,6 +45,7 @@ _NO_ORDER = (
     "{0!r} does not say which entity comes first. TEST_FILE_KEY.TXT is written like that; "
     "the directed labels are in TEST_FILE_FULL.TXT"
 )
+_KEY_IS_NO_GOLD = "its labels have no direction, and there are no sentences"
 
 
 class _Item(NamedTuple):
@@ -59,9 +61,12 @@ class _Refused(Exception):
 def splits(raw_dir: Path) -> tuple[str, ...]:
     """train and dev, or test, or all of them: those whose file is below `raw_dir`.
 
-    Raises DataError if there is neither, or two different files of one name.
+    Raises DataError if there is neither, two different files of one name, or TEST_FILE_KEY.TXT without
+    a test file, which cannot be gold.
     """
     has_train, has_test = (_find(raw_dir, part) is not None for part in ("train", "test"))
+    if not has_test and (key := _named(raw_dir, _KEY)):
+        raise DataError(f"{key[0]} is no test file: {_KEY_IS_NO_GOLD}; want {_FILES['test'][0]}, or move {_KEY} away")
     if not (has_train or has_test):
         _locate(raw_dir, "train")
     return (("train", "dev") if has_train else ()) + (("test",) if has_test else ())
@@ -123,9 +128,8 @@ def _of_split(items: Iterator[_Item | Reject], split: str) -> Iterator[_Item | R
 
 
 def _find(raw_dir: Path, part: str) -> Path | None:
-    files = sorted(path for path in raw_dir.rglob("*") if path.is_file())
     for name in _FILES[part]:
-        found = [path for path in files if path.name.casefold() == name.casefold()]
+        found = _named(raw_dir, name)
         if len({path.read_bytes() for path in found}) > 1:
             raise DataError(f"different files named {name}: {', '.join(map(str, found))}; keep one of them")
         if found:
@@ -133,11 +137,15 @@ def _find(raw_dir: Path, part: str) -> Path | None:
     return None
 
 
+def _named(raw_dir: Path, name: str) -> list[Path]:
+    return sorted(path for path in raw_dir.rglob("*") if path.name.casefold() == name.casefold() and path.is_file())
+
+
 def _locate(raw_dir: Path, part: str) -> Path:
     found = _find(raw_dir, part)
     if found is not None:
         return found
-    hint = " (TEST_FILE_KEY.TXT cannot replace it: its labels have no direction)" if part == "test" else ""
+    hint = f" ({_KEY} cannot replace it: {_KEY_IS_NO_GOLD})" if part == "test" else ""
     raise DataError(
         f"no {_FILES[part][0]} below {raw_dir}{hint}; download the full release of SemEval-2010 Task 8 "
         "(SemEval2010_task8_all_data, see https://aclanthology.org/S10-1006) and unpack it there"

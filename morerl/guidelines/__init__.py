@@ -31,7 +31,10 @@ def load_spec(name_or_path: str) -> TaskSpec:
     """
     if name_or_path in known_specs():
         return _read(_PACKAGED / f"{name_or_path}.yaml")
-    path = Path(name_or_path).expanduser()
+    try:
+        path = Path(name_or_path).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ConfigError(f"{name_or_path}: {error}") from error
     if path.suffix.lower() in _SUFFIXES or path.is_file():
         return _read(path.resolve())
     raise ConfigError(
@@ -65,7 +68,7 @@ def _first_problem(error: ValidationError, fields: object) -> str:
 
 def _label_name(where: tuple[int | str, ...], fields: object) -> str:
     """` (Cause-Effect)` for a problem inside that label: nobody counts list items by hand."""
-    if len(where) < 2 or where[0] != "labels" or not isinstance(fields, dict):
+    if len(where) < 2 or where[0] != "labels" or not isinstance(fields, dict) or not isinstance(fields["labels"], list):
         return ""
     label = fields["labels"][where[1]]
     return f" ({label['name']})" if isinstance(label, dict) and "name" in label else ""

@@ -20,6 +20,7 @@ from morerl.corpora.jsonl import in_order, sample_or_reject
 from morerl.errors import ConfigError, DataError, ImageError, MorerlError
 from morerl.images import crop, open_image, resolve
 from morerl.interchange import SPLIT, by_split, new_folder
+from morerl.prompts.parse import parse
 from morerl.prompts.render import render, render_gold, template_of
 from morerl.schema import Region, Reject, Sample
 from morerl.settings import ImageSettings, PromptSettings
@@ -45,8 +46,8 @@ def write(
 
     The whole picture is embedded as the bytes of its file, a crop as PNG, neither fitted to a pixel
     budget. Pictures are read one at a time. Raises ConfigError without `image_root` where there are
-    pictures, ImageError naming the sample for one that cannot be used, DataError as `by_split` and
-    `new_folder` do.
+    pictures, ImageError naming the sample for one that cannot be used, DataError naming the sample whose
+    task or gold answer the guideline does not know, and as `by_split` and `new_folder` do.
     """
     from datasets import DatasetDict, disable_progress_bars
 
@@ -91,11 +92,18 @@ def _dataset(part: list[Sample], row: Callable[[Sample], Row], features: Feature
 
 
 def _chat(sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: ImageSettings) -> list[dict[str, str]]:
+    asked = spec.none is not None if sample.task == "pair" else spec.types and (spec.labels or sample.task != "extract")
+    if not asked:
+        raise DataError(f"{sample.id} asks {sample.task!r}, which the guideline {spec.corpus!r} does not; name its own")
     (user,) = render(sample, spec, prompt, images)
     text = "".join(block["text"] for block in user["content"] if block["type"] == "text")
     chat = [{"role": "user", "content": text}]
     if sample.gold is not None:
-        chat.append({"role": "assistant", "content": render_gold(sample, template_of(sample, prompt))})
+        completion = render_gold(sample, template_of(sample, prompt))
+        if problems := parse(completion, spec, sample).problems:
+            what = ", ".join(problems)
+            raise DataError(f"{sample.id}: the gold answer is none by the guideline {spec.corpus!r} ({what})")
+        chat.append({"role": "assistant", "content": completion})
     return chat
 
 

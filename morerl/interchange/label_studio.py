@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from morerl.corpora.jsonl import Refused, in_order, rejected, unseen
 from morerl.errors import DataError, ImageError
 from morerl.images import open_image
-from morerl.interchange import Vocabulary, by_split, new_folder, quote, vocabulary
+from morerl.interchange import SPLIT, Vocabulary, by_split, new_folder, quote, vocabulary
 from morerl.interchange.label_studio_task import (
     LOCAL_FILES,
     UNTYPED_MENTION,
@@ -157,7 +157,7 @@ def splits(raw_dir: Path) -> tuple[str, ...]:
     """The splits that the tasks of the folder's *.json files name; the file's name for tasks that name none.
 
     One export may so hold several splits, and one split come from several files. Raises DataError
-    where there is no such file, or one that is not a JSON list.
+    where there is no such file, one that is not a JSON list, or one whose name is needed and names no split.
     """
     return in_order(split for _, _, _, split in _tasks(raw_dir))
 
@@ -181,13 +181,16 @@ def read(raw_dir: Path, split: str, *, corpus: str) -> Iterator[Sample | Reject]
 
 
 def _tasks(raw_dir: Path) -> Iterator[tuple[str, int, Any, str]]:
-    """(file, number in it, task, split) of every task."""
+    """(file, number in it, task, split) of every task; one that names a bad split belongs to the file's, to be refused."""
     paths = sorted(path for path in raw_dir.glob("*.json") if path.is_file())
     if not paths:
         raise DataError(f"no *.json in {raw_dir}; want Label Studio's export, format JSON (not JSON-MIN)")
     for path in paths:
         for number, task in enumerate(_list(path), 1):
-            yield path.name, number, task, split_of(task, path.stem)
+            split = split_of(task, path.stem)
+            if not SPLIT.fullmatch(split):
+                raise DataError(f"{path}: task {number} is of the split {split!r}, no plain name; rename it to train.json")
+            yield path.name, number, task, split
 
 
 def _list(path: Path) -> list[Any]:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from morerl.corpora.jsonl import Refused, parse_sample
+from morerl.interchange import SPLIT
 from morerl.schema import Mention, Region, Sample, Task
 
 LOCAL_FILES = "/data/local-files/?d="
@@ -78,11 +79,11 @@ class _Box(_Loose):
 
 
 def split_of(task: object, default: str) -> str:
-    """The split that a task names in data.meta, or else the default."""
+    """The split that a task names in data.meta, if splits may be called so, or else the default."""
     data = task.get("data") if isinstance(task, dict) else None
     meta = data.get("meta") if isinstance(data, dict) else None
     split = meta.get("split") if isinstance(meta, dict) else None
-    return split if isinstance(split, str) else default
+    return split if isinstance(split, str) and SPLIT.fullmatch(split) else default
 
 
 def region_id(id_: str, task: Task) -> str:
@@ -97,6 +98,8 @@ def task_sample(raw: object, number: int, split: str, corpus: str) -> Sample:
     if not isinstance(text, str):
         raise Refused("no_text", f"data has no `text`, only {sorted(task.data)}; rename the key of the text")
     meta = _valid(_Meta, task.data.get("meta") or {}, "bad_meta")
+    if meta.split is not None and not SPLIT.fullmatch(meta.split):
+        raise Refused("bad_meta", f"split: {meta.split!r} is no plain name (letters, digits, . - _; not rejected)")
     id_ = task.data.get("id")
     fields: Json = {
         "id": id_ if isinstance(id_, str) else f"{corpus}/{split}/{number if task.id is None else task.id}",

@@ -96,7 +96,7 @@ def complete(
         out = [future.result() for future in futures]
     if question.faults:
         empty = sum(text == "" for texts in out for text in texts)
-        log.warning("%s: %d requests failed, %d completions are empty", base_url, len(question.faults), empty)
+        log.warning("%s: %d requests went wrong, %d completions are empty", base_url, len(question.faults), empty)
     return out
 
 
@@ -190,15 +190,37 @@ def _ask(messages: Messages, question: _Question, seed: int, n: int) -> list[str
         return _nothing("a reply that is no whole JSON", question)
     if isinstance(reply, str):
         raise MorerlError(f"{question.url} answers with something else than JSON; check that the URL ends in /v1")
-    return _texts(reply, n) or _nothing("a reply without choices", question)
+    return _texts(reply, n, question) or _nothing("a reply without choices", question)
 
 
-def _texts(reply: object, n: int) -> list[str]:
-    """What the reply's choices say; the client does not check their shape."""
+def _texts(reply: object, n: int, question: _Question) -> list[str]:
+    """What the reply's choices say, "" for one that says nothing; the client does not check their shape."""
     choices = getattr(reply, "choices", None)
-    kept = choices if isinstance(choices, list) else []
-    contents = [getattr(getattr(choice, "message", None), "content", None) for choice in kept]
-    return [content if isinstance(content, str) else "" for content in contents][:n]
+    kept = choices[:n] if isinstance(choices, list) else []
+    texts = [_said(getattr(choice, "message", None)) for choice in kept]
+    if "" in texts:
+        _nothing(_why_silent(kept[texts.index("")]), question)
+    return texts
+
+
+def _said(message: object) -> str:
+    """The content of a message, the text parts of a list joined; "" where there is none."""
+    content = getattr(message, "content", None)
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        content = "".join(part for part in parts if isinstance(part, str))
+    # half a surrogate pair, which JSON may hold, could not be written to a file
+    return content.encode("utf-8", "replace").decode() if isinstance(content, str) else ""
+
+
+def _why_silent(choice: object) -> str:
+    message = getattr(choice, "message", None)
+    told = f"a choice without content (finish_reason {getattr(choice, 'finish_reason', None)!r})"
+    if refusal := getattr(message, "refusal", None):
+        return f"{told}: {refusal}"
+    apart = next((name for name in ("reasoning_content", "reasoning") if getattr(message, name, None)), None)
+    hint = "more generate.max_new_tokens may help, or a server without a reasoning parser"
+    return f"{told}, only {apart}; {hint}" if apart else told
 
 
 def _nothing(reason: str, question: _Question) -> list[str]:

@@ -23,6 +23,7 @@ from morerl.prompts.place import Span, occurrences, place
 from morerl.schema import Entity, Extraction, Relation, Sample, extraction
 from morerl.task import TaskSpec, fold
 
+KEYS = ("entities", "relations")
 Report = Callable[[str], object]  # takes the name of a problem
 Speller = Callable[[str], str | None]  # a name as written -> the guideline's, or None
 _TAG = re.compile(r"<(?=/?(?:think|answer)>)")  # of the form around the answer, which must not break
@@ -68,9 +69,10 @@ def _hint(entity: Entity, claim: Span | None, whole: str) -> dict[str, int | Non
 def read_extraction(inner: str, spec: TaskSpec, sample: Sample) -> tuple[Extraction | None, list[str]]:
     """The extraction a model wrote, types and labels in the guideline's spelling, and named problems. Never raises.
 
-    None with bad_json (no JSON object, or a key twice) or no_entities (no list of them). Beside an answer:
-    fenced_json, bad_item (not of the form above), unknown_type, unknown_label, not_in_text (no unused
-    occurrence), bad_place (start, end or nth that do not fit), repeated_id, unknown_argument.
+    None with bad_json (no JSON object, or a key twice), no_entities or no_relations (no list of them, where they are
+    asked for). Beside an answer: fenced_json, unknown_key, bad_item (not of the form above), unknown_type,
+    unknown_label, not_in_text (no unused occurrence), bad_place (start, end or nth that do not fit), repeated_id,
+    unknown_argument.
     """
     problems: dict[str, None] = {}
     report: Report = problems.setdefault  # type: ignore[assignment]
@@ -81,13 +83,18 @@ def read_extraction(inner: str, spec: TaskSpec, sample: Sample) -> tuple[Extract
         value = json.loads(inner if fenced is None else fenced, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict) or not isinstance(value.get("relations", []), list):
+    if not isinstance(value, dict):
         return None, [*problems, "bad_json"]
-    if not isinstance(value.get("entities"), list):
-        return None, [*problems, "no_entities"]
+    wanted = KEYS if sample.task == "extract" else KEYS[:1]
+    missing = [f"no_{key}" for key in wanted if not isinstance(value.get(key), list)]
+    if missing:  # `{}` must not pass for an empty answer, nor relations under another name for none
+        return None, [*problems, *missing]
+    if set(value) - set(wanted):
+        report("unknown_key")
     asked = {fold(name): name for name in sample.types} or spec.type_names
     entities = _entities(value["entities"], sample.text, _speller(asked), report)
-    relations = _relations(value.get("relations", []), entities, _speller(spec.label_names), report)
+    rows = value["relations"] if sample.task == "extract" else []
+    relations = _relations(rows, entities, _speller(spec.label_names), report)
     return Extraction(entities=entities, relations=relations), list(problems)
 
 

@@ -18,7 +18,7 @@ TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 STEP = re.compile(r"^[ \t]*Step (\d+):", re.MULTILINE)
 # what may be wrong with an answer whose form is right
 CONTENT = {
-    *("unknown_label", "unknown_type", "unknown_argument", "not_in_text", "bad_place", "repeated_id"),
+    *("unknown_label", "unknown_type", "unknown_argument", "unknown_key", "not_in_text", "bad_place", "repeated_id"),
 }
 
 
@@ -43,8 +43,8 @@ def parse(completion: str, spec: TaskSpec, sample: Sample) -> Parsed:
     """The answer to a sample's question, or None with the reason among `problems`.
 
     Of a `pair` one of `spec.answers`; else an Extraction, whose own problems are those of
-    `morerl.prompts.extraction.read_extraction`. Problems of the form: no_think_tag, no_answer_tag, repeated_tag,
-    answer_in_think, text_outside, empty_think, empty_answer; of a pair's answer: unknown_label.
+    `morerl.prompts.extraction.read_extraction`. Problems of the form: no_think_tag, unclosed_think, no_answer_tag,
+    repeated_tag, answer_in_think, text_outside, empty_think, empty_answer; of a pair's answer: unknown_label.
     """
     # counted first: with many tags the expression would take time in the square of the length
     form = FORM.fullmatch(completion) if all(completion.count(tag) == 1 for tag in TAGS) else None
@@ -72,7 +72,9 @@ def _answer(inner: str, spec: TaskSpec, sample: Sample) -> tuple[str | Extractio
 def _salvage(completion: str) -> tuple[str, str | None, list[str]]:
     """Think text, answer text (None where there is no single answer tag after the thinking), problems."""
     problems = []
-    before, _, after = completion.rpartition("</think>")
+    before, closed, after = completion.rpartition("</think>")
+    if not closed and "<think>" in after:  # it goes on thinking to the end, whatever tags it writes there
+        return after.replace("<think>", ""), None, ["unclosed_think"]
     if "<think>" not in before:
         problems.append("no_think_tag")
     if any(completion.count(tag) > 1 for tag in TAGS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 Span = tuple[int, int]
@@ -40,24 +41,26 @@ def _longest_first(
 ) -> list[Span | None]:
     spans: list[Span | None] = [claim for _, claim in wanted]
     covered = bytearray(len(whole))
-    used: dict[str, set[Span]] = {}
-    for text, claim in wanted:
-        if claim is not None:
-            _take(text, claim, covered, used)
+    claimed = {(text, claim) for text, claim in wanted if claim is not None}
+    for _, claim in claimed:
+        _cover(covered, claim)
+    # of each string: places not looked at yet, and those that proved covered
+    fresh = {text: deque(span for span in places if (text, span) not in claimed) for text, places in found.items()}
+    under: dict[str, deque[Span]] = {text: deque() for text in found}
     waiting = [i for i, (text, claim) in enumerate(wanted) if text and claim is None]
     for i in sorted(waiting, key=lambda i: -len(wanted[i][0])):
         text = wanted[i][0]
-        unused = [span for span in found[text] if span not in used.get(text, ())]
-        span = next((s for s in unused if not any(covered[s[0] : s[1]])), unused[0] if unused else None)
-        if span is not None:
-            _take(text, span, covered, used)
-        spans[i] = span
+        while fresh[text] and any(covered[slice(*fresh[text][0])]):
+            under[text].append(fresh[text].popleft())
+        places = fresh[text] or under[text]
+        spans[i] = places.popleft() if places else None
+        _cover(covered, spans[i])
     return spans
 
 
-def _take(text: str, span: Span, covered: bytearray, used: dict[str, set[Span]]) -> None:
-    covered[span[0] : span[1]] = b"\x01" * (span[1] - span[0])
-    used.setdefault(text, set()).add(span)
+def _cover(covered: bytearray, span: Span | None) -> None:
+    if span is not None:
+        covered[slice(*span)] = b"\x01" * (span[1] - span[0])
 
 
 def occurrences(text: str, whole: str) -> list[Span]:

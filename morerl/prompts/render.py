@@ -18,7 +18,7 @@ from morerl.errors import ConfigError
 from morerl.prompts.extraction import write_extraction
 from morerl.schema import Mention, Sample, label
 from morerl.settings import ImageSettings, PromptSettings
-from morerl.task import TaskSpec
+from morerl.task import ArgumentType, Label, TaskSpec
 
 TEMPLATES = Path(__file__).parent / "templates"
 EXTRACT = "extract"
@@ -34,7 +34,7 @@ def render(sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: Image
     Raises ConfigError for an unknown template, and for one that asks something else than the sample.
     """
     pictures = [{"type": "image"} for _ in range(picture_count(sample, images))]
-    text = fill(template_of(sample, prompt), sample, spec, images)
+    text = fill(template_of(sample, prompt), sample, spec, images, shown=_examples if prompt.examples else _nothing)
     return [{"role": "user", "content": [*pictures, {"type": "text", "text": text}]}]
 
 
@@ -63,8 +63,18 @@ def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, *
     asked = _pair(sample) if sample.task == "pair" else _extraction(sample, spec)
     pictures = () if sample.image is None else images.views
     return _template(template).render(
-        text=sample.text, question=spec.question, spec=spec, pictures=pictures, **asked, **extra
+        text=sample.text, question=spec.question, spec=spec, pictures=pictures, **asked, **{"shown": _nothing, **extra}
     )
+
+
+def _nothing(label: Label | ArgumentType) -> str:
+    return ""
+
+
+def _examples(label: Label | ArgumentType) -> str:
+    """Where a label or type holds, and where it only seems to, as lines below its definition."""
+    named = (("Example", label.positive), ("Not", label.near_miss))
+    return "".join(f"\n  {name}: {text}" for name, text in named if text)
 
 
 def _pair(sample: Sample) -> dict[str, str]:

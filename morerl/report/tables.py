@@ -9,6 +9,7 @@ from morerl.errors import MorerlError
 from morerl.guidelines import load_spec
 from morerl.schema import Metrics
 from morerl.settings import Settings
+from morerl.task import ArgumentType, Label
 
 HEATS = 9
 COMMON_MISTAKES = 10
@@ -48,16 +49,21 @@ class Confusion:
 
 
 def meanings(settings: Settings | None) -> dict[str, str]:
-    """Label or type -> its definition in the run's guideline; nothing where that cannot be read."""
+    """Label or type -> what the run's guideline says of it, examples included; nothing where that cannot be read."""
     if settings is None:
         return {}
     try:
         spec = load_spec(settings.data.guidelines)
     except MorerlError:
         return {}
-    answers = {name: label.definition for label in spec.labels for name in (label.name, *label.aliases)}
+    answers = {name: _meaning(label) for label in spec.labels for name in (label.name, *label.aliases)}
     directed = {answer: answers[answer.partition("(")[0]] for answer in spec.answers if answer not in answers}
-    return answers | directed | {name: kind.definition for name, kind in spec.types.items()}
+    return answers | directed | {name: _meaning(kind) for name, kind in spec.types.items()}
+
+
+def _meaning(label: Label | ArgumentType) -> str:
+    examples = (("Example", label.positive), ("Not", label.near_miss))
+    return label.definition + "".join(f"\n{name}: {text}" for name, text in examples if text)
 
 
 def label_rows(metrics: dict[str, Metrics]) -> list[LabelRow]:

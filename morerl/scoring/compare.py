@@ -12,12 +12,11 @@ import numpy as np
 
 from morerl.errors import DataError
 from morerl.schema import Frozen
-from morerl.scoring.counts import Counts, Rates, Row, interval
+from morerl.scoring.counts import Counts, Rates, Row, at_once, interval
 from morerl.scoring.protocols import protocol
 from morerl.task import TaskSpec
 
 Pairs = Counter[tuple[Row, Row]]
-_STEP = 500  # resamplings at once
 
 
 class Comparison(Frozen):
@@ -52,14 +51,16 @@ def compare(pairs: Pairs, spec: TaskSpec, name: str, figure: str, *, draws: int 
         summed = sum(protocol(name).sums(rows, n, spec) for rows, n in zip(sides, (rows_of_a, rows_of_b), strict=True))
         figures = protocol(name).figures(summed, spec)
         if figure not in figures:
-            raise DataError(f"the protocol {name!r} has no figure {figure!r}; known: {', '.join(figures)}")
+            raise DataError(f"the protocol {name!r} has no figure {figure!r} to compare; known: {', '.join(figures)}")
         return figures[figure]
 
     none = np.zeros_like(times)
     a, b = float(value(times, none)), float(value(none, times))
     random, total = np.random.default_rng(seed), int(times.sum())
     drawn, swapped = [], []
-    for size in [_STEP] * (draws // _STEP) + [draws % _STEP] * (draws % _STEP > 0):
+    step = at_once(len(times), protocol(name).sums(sides[0], times, spec).size)
+    for start in range(0, draws, step):
+        size = min(step, draws - start)
         again = random.multinomial(total, times / total, size=size)
         drawn.append(value(np.zeros_like(again), again) - value(again, np.zeros_like(again)))
         stay = random.binomial(times, 0.5, size=(size, len(times)))

@@ -55,7 +55,8 @@ def intervals(
     `times` [unlike]: how often each unlike row occurs; `sums` maps such counts [draws, unlike] to the counts
     [draws, ...] that `figures` reads.
     """
-    drawn = [figures(sums(counts)) for counts in _resampled(times, draws=draws, seed=seed)]
+    step = at_once(len(times), sums(times).size)
+    drawn = [figures(sums(counts)) for counts in _resampled(times, draws=draws, seed=seed, step=step)]
     if not drawn:
         return {}
     return {name: interval(np.concatenate([values[name] for values in drawn])) for name in names}
@@ -67,8 +68,12 @@ def interval(values: Rates) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _resampled(times: Counts, *, draws: int, seed: int) -> Iterator[Counts]:
+def at_once(*widths: int) -> int:
+    """How many resamplings of so many numbers each may be held at a time."""
+    return max(1, _CELLS // max(widths))
+
+
+def _resampled(times: Counts, *, draws: int, seed: int, step: int) -> Iterator[Counts]:
     random, total = np.random.default_rng(seed), int(times.sum())
-    step = max(1, _CELLS // len(times))
     for start in range(0, draws, step):
         yield random.multinomial(total, times / total, size=min(step, draws - start))

@@ -68,11 +68,16 @@ def quality(row: Row) -> tuple[float, ...]:
     return spans.qualities(row)[:1]
 
 
+def blog_quality(row: Row) -> tuple[float, ...]:
+    """The same by sets of strings."""
+    return spans.qualities(row)[2:3]
+
+
 def events(sample: Sample, answer: Extraction | None, spec: TaskSpec) -> Iterator[tuple[str, ...]]:
     """What the tables by type and of confusions (types of the same span) count."""
     given, gold = spans.entity_spans(answer or spans.EMPTY), spans.entity_spans(extraction(sample))
     yield from spans.tally(given, gold)
-    yield from spans.confusions({key[:2]: key[2] for key in given}, {key[:2]: key[2] for key in gold})
+    yield from spans.confusions(given, gold)
 
 
 def macro(per_label: dict[str, dict[str, float]]) -> float:

@@ -12,6 +12,8 @@ from morerl.scoring.counts import Counts, Row, product
 from morerl.task import DIRECTIONS, TaskSpec, fold
 
 UNPARSEABLE = "(unparseable)"
+ERRORS = ("right", "right_none", "wrong_direction", "wrong_label", "missed", "spurious", "unparseable")
+KINDS = (UNPARSEABLE, *ERRORS)  # what events are named beside labels
 Given = str | Extraction | None
 
 
@@ -37,9 +39,10 @@ def gold_label(sample: Sample, spec: TaskSpec) -> str:
 def table(rows: Counts, times: Counts, spec: TaskSpec) -> Counts:
     """[..., answers, answers + 1] from `times` [..., unlike], how often each of `rows` [unlike, 2] occurs."""
     side = len(spec.answers)
-    cells = np.zeros((len(rows), side * (side + 1)), dtype=np.int64)
-    cells[np.arange(len(rows)), rows[:, 0] * (side + 1) + rows[:, 1]] = 1
-    return product(times, cells).reshape(*times.shape[:-1], side, side + 1)
+    cells, place = np.unique(rows[:, 0] * (side + 1) + rows[:, 1], return_inverse=True)
+    tables = np.zeros((*times.shape[:-1], side * (side + 1)), dtype=np.int64)
+    tables[..., cells] = product(times, np.eye(len(cells), dtype=np.int64)[place.ravel()])
+    return tables.reshape(*times.shape[:-1], side, side + 1)
 
 
 def hits(table: Counts) -> Counts:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from morerl.errors import ConfigError
-from morerl.schema import Extraction, Sample
+from morerl.schema import Extraction, Sample, Task
 from morerl.scoring import more, ner, pairs, r1_re, scier, sem2010, spans
 from morerl.scoring.counts import Counts, Rates, Row
 from morerl.task import TaskSpec
 
 Given = str | Extraction | None
+Quality = Callable[[Row], tuple[float, ...]]
 PerLabel = dict[str, dict[str, float]]
 
 
@@ -24,10 +25,11 @@ class Protocol(NamedTuple):
     row: Callable[[Sample, Given, TaskSpec], Row]
     sums: Callable[[Counts, Counts, TaskSpec], Counts]
     figures: Callable[[Counts, TaskSpec], dict[str, Rates]]
-    quality: Callable[[Row], tuple[float, ...]]  # of one answer, by which the best of K is chosen
+    quality: Quality  # of one answer, by which the best of K is chosen
     right: Callable[[Row], bool]  # all of it
     events: Callable[[Sample, Given, TaskSpec], Iterator[tuple[str, ...]]]
     per_label: Callable[[Counts, TaskSpec], PerLabel] | None = None  # None: from the events
+    tasks: tuple[Task, ...] = ("pair",)  # what it scores
     grouped: bool = False  # also by number of entities and objects
     skips_none: bool = False  # samples without a relation are left out
 
@@ -38,9 +40,9 @@ def _of_pairs(about: str, module: Any, parts: tuple[str, ...] = (), **options: A
     return Protocol(about, module.PRIMARY, parts, pairs.row, pairs.table, module.figures, *judged, **options)
 
 
-def _of_spans(about: str, module: Any, parts: tuple[str, ...]) -> Protocol:
-    judged = (module.quality, spans.right, module.events)
-    return Protocol(about, parts[0], parts, module.row, spans.sums, module.figures, *judged)
+def _of_spans(about: str, module: Any, parts: tuple[str, ...], tasks: tuple[Task, ...], quality: Quality) -> Protocol:
+    judged = (quality, spans.right, module.events)
+    return Protocol(about, parts[0], parts, module.row, spans.sums, module.figures, *judged, tasks=tasks)
 
 
 PROTOCOLS = {
@@ -72,18 +74,24 @@ PROTOCOLS = {
         "(SciER, Zhang et al. 2024)",
         scier,
         scier.PARTS,
+        ("extract",),
+        scier.quality,
     ),
     "ner": _of_spans(
         "micro F1 over mentions as conlleval counts; strict_ as IOB2 tags, blog_ over sets of strings by type "
         "(CoNLL-2003, Tjong Kim Sang & De Meulder 2003)",
         ner,
         ("f1",),
+        ("entities", "extract"),
+        ner.quality,
     ),
     "ner_blog": _of_spans(
         "micro F1 over sets of strings by type, on every (sentence, type); blog_possible_f1 only where gold has "
         "the type, not comparable with mention F1 (Reinforcement Learning Meets NER, Adewuyi 2025)",
         ner,
         ("blog_f1",),
+        ("entities", "extract"),
+        ner.blog_quality,
     ),
 }
 PAIRED = frozenset(name for name, one in PROTOCOLS.items() if one.row is pairs.row)

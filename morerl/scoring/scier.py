@@ -58,12 +58,9 @@ def events(sample: Sample, answer: Extraction | None, spec: TaskSpec) -> Iterato
     yield from spans.tally(spans.entity_spans(given), spans.entity_spans(gold))
     placed, gold_placed = spans.links(given, by="place"), spans.links(gold, by="place")
     yield from spans.tally(placed, gold_placed)
-    yield from spans.confusions(
-        {(head, tail): label for head, tail, label in placed},
-        {(head, tail): label for head, tail, label in gold_placed},
-    )
+    yield from spans.confusions(placed, gold_placed)
     if answer is None:
-        yield from (("errors", "unparseable") for _ in gold_placed)
+        yield from (("errors", "unparseable") for _ in gold_placed or [None])
     else:
         yield from (("errors", name) for name in errors(placed, gold_placed))
 

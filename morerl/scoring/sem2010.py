@@ -42,8 +42,8 @@ def per_label(table: Counts, spec: TaskSpec) -> dict[str, dict[str, float]]:
 
     `predicted` counts both directions; `flipped` are answers right but for the direction.
     """
-    square, relation = _square(table, spec), _relation_of(spec)
-    right, given, gold = hits(square) @ relation, square.sum(-2) @ relation, square.sum(-1) @ relation
+    square, relation = table[..., :-1], _relation_of(spec)  # what could not be parsed was not proposed
+    right, given, gold = hits(square) @ relation, square.sum(-2) @ relation, table.sum(-1) @ relation
     flipped = hits(relation.T @ square @ relation) - right
     rates = precision_recall_f1(right, given=given, gold=gold, prefix="")
     columns = rates | {"gold": gold, "predicted": given, "flipped": flipped}

@@ -6,7 +6,8 @@ written but stands nowhere in the text gets a key of its own, which gold cannot 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,20 @@ Key = Hashable
 Types = tuple[frozenset[str], frozenset[str]]
 Links = dict[Key, Types]  # (head, tail, label) -> every type that stands at head, and at tail
 EMPTY = Extraction()  # what an answer gives that could not be parsed
+
+
+MISSED, SPURIOUS = "(missed)", "(spurious)"
+ERRORS = (
+    "right",
+    "wrong_type",
+    "wrong_direction",
+    "wrong_label",
+    "wrong_boundary",
+    "missed",
+    "spurious",
+    "unparseable",
+)
+KINDS = (MISSED, SPURIOUS, *ERRORS)  # what events are named beside types and labels
 
 
 class Part(NamedTuple):
@@ -141,10 +156,17 @@ def tally(given: Collection[Key], gold: Collection[Key]) -> Iterator[tuple[str, 
     yield from (("right", key[2]) for key in given if key in gold)
 
 
-def confusions(given: Mapping[Key, str], gold: Mapping[Key, str]) -> Iterator[tuple[str, ...]]:
-    """("confusion", gold name, given name) for everything at one place, or (missed) and (spurious)."""
-    for key, name in gold.items():
-        yield "confusion", name, given.get(key, "(missed)")
-    for key, name in given.items():
-        if key not in gold:
-            yield "confusion", "(spurious)", name
+def confusions(given: Iterable[Key], gold: Iterable[Key]) -> Iterator[tuple[str, ...]]:
+    """("confusion", gold name, given name) of keys whose first two places agree and whose third is a type or label.
+
+    Equal names first; what then has no partner is MISSED or SPURIOUS.
+    """
+    names: dict[Key, tuple[set[str], set[str]]] = {}
+    for side, keys in enumerate((gold, given)):
+        for start, end, name in keys:
+            names.setdefault((start, end), (set(), set()))[side].add(name)
+    for wanted, found in names.values():
+        yield from (("confusion", name, name) for name in wanted & found)
+        left, over = sorted(wanted - found), sorted(found - wanted)
+        for one, other in itertools.zip_longest(left, over):
+            yield "confusion", one or SPURIOUS, other or MISSED

@@ -16,7 +16,7 @@ import numpy as np
 
 from morerl.errors import ConfigError, DataError
 from morerl.schema import Metrics, Sample
-from morerl.scoring import more, ner, pairs
+from morerl.scoring import more, ner, pairs, spans
 from morerl.scoring.counts import Counts, Row, intervals, precision_recall_f1, rate, unlike
 from morerl.scoring.protocols import BY_TASK, PAIRED, Given, PerLabel, protocol
 from morerl.task import TaskSpec
@@ -50,7 +50,8 @@ class Tally:
                 f"the protocol {self.name!r} scores pairs, and {spec.corpus} has no label that means no "
                 "relation (`none`), which must not be directed"
             )
-        self.known = frozenset([*spec.answers, *spec.types, *(label.name for label in spec.labels)])
+        labels = (label.name for label in spec.labels)
+        self.known = frozenset([*spec.answers, *spec.types, *labels, *pairs.KINDS, *spans.KINDS])
         self.draws: list[Rows] = []  # of the first answers, the second ones, ...
         self.best: Rows = Counter()
         self.separate: list[Rows] = [Counter() for _ in self.protocol.parts]
@@ -65,11 +66,11 @@ class Tally:
         """Samples scored."""
         return sum(self.passes.values())
 
-    def add(self, sample: Sample, answers: Sequence[Given]) -> None:
-        """Counts one sample. Raises DataError for a sample or an answer that the protocol cannot score."""
+    def add(self, sample: Sample, answers: Sequence[Given]) -> bool:
+        """Counts one sample; False where the protocol leaves it out. Raises DataError for what it cannot score."""
         rows = self.rows(sample, answers)
         if rows is None:
-            return
+            return False
         self.draws = self.draws or [Counter() for _ in rows]
         if len(rows) != len(self.draws):
             raise DataError(
@@ -78,7 +79,8 @@ class Tally:
         for counter, row in zip(self.draws, rows, strict=True):
             counter[row] += 1
         self.unparseable += answers[0] is None
-        self.events.update(self.protocol.events(sample, answers[0], self.spec))
+        for kind, *names in self.protocol.events(sample, answers[0], self.spec):
+            self.events[kind, *map(self._known, names)] += 1
         qualities = [self.protocol.quality(row) for row in rows]
         self.passes[sum(map(self.protocol.right, rows))] += 1
         self.best[rows[max(range(len(rows)), key=qualities.__getitem__)]] += 1
@@ -86,6 +88,7 @@ class Tally:
             counter[rows[max(range(len(rows)), key=lambda k: qualities[k][number : number + 1])]] += 1
         if self.protocol.grouped and (scene := self.groups.add(sample)) is not None:
             self.scenes.setdefault(scene, Counter())[rows[0]] += 1
+        return True
 
     def rows(self, sample: Sample, answers: Sequence[Given]) -> list[Row] | None:
         """The counts of each answer; None where the protocol leaves the sample out. Raises as `add` does."""
@@ -97,8 +100,9 @@ class Tally:
     def _check(self, sample: Sample, answers: Sequence[Given]) -> None:
         if sample.gold is None:
             raise DataError(f"{sample.id} has no gold answer, so nothing can be scored against it")
-        if (sample.task == "pair") != (self.name in PAIRED):
-            raise DataError(f"{sample.id} asks {sample.task!r}, which the protocol {self.name!r} does not score")
+        if sample.task not in self.protocol.tasks:
+            other = "; `ner` does" if sample.task == "entities" and self.name != "ner" else ""
+            raise DataError(f"{sample.id} asks {sample.task!r}, which the protocol {self.name!r} does not score{other}")
         if not answers:
             raise DataError(f"{sample.id} has no answer; one that is missing or unparseable is None")
 
@@ -184,12 +188,12 @@ class Tally:
         counts = {name: Counter[str]() for name in (*self.spec.types, *(label.name for label in self.spec.labels))}
         for (kind, name, *_), count in self.events.items():
             if kind in ("gold", "predicted", "right"):
-                counts.setdefault(self._known(name), Counter())[kind] += count
+                counts.setdefault(name, Counter())[kind] += count
         return {name: _rates(one) for name, one in counts.items()}
 
     def _known(self, name: str) -> str:
-        """A type or label that a model made up is not worth a row of its own."""
-        return name if name in self.known or name.startswith("(") else UNKNOWN
+        """A type or label that a model made up is not worth a row of its own, nor room in memory."""
+        return name if name in self.known else UNKNOWN
 
     def _confusion(self) -> dict[str, dict[str, int]]:
         """gold -> given -> count, without the zeros."""
@@ -197,7 +201,7 @@ class Tally:
         for (kind, *rest), count in self.events.items():
             if kind == "confusion":
                 gold, given = rest
-                found.setdefault(gold, Counter())[self._known(given)] += count
+                found.setdefault(gold, Counter())[given] += count
         return {gold: dict(row) for gold, row in found.items()}
 
     def _by_group(self) -> dict[str, float]:
