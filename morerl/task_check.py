@@ -39,15 +39,15 @@ def check_task(guidelines: str, samples: Sequence[Path], image_root: Path | None
     for path in samples:
         counts = Counter[str]()
         golden = 0
+        said = len(problems)
         for row in jsonl.read_file(path):
-            found = _problems(row, spec, pictures, path)
-            problems += found
+            problems += _problems(row, spec, pictures, path)
             if isinstance(row, Sample):
                 counts[row.task] += 1
                 golden += row.gold is not None
                 used.update(_names(row))
                 misfits.update(_misfits(row, spec))
-        if not counts:
+        if not counts and len(problems) == said:
             problems.append(f"{path}: no sample in it")
         kinds = ", ".join(f"{n} samples of the task {task}" for task, n in counts.items())
         facts.append(f"{path}: {kinds or 'nothing'}, {golden} with gold")

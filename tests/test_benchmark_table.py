@@ -1,4 +1,4 @@
-"""The published rows say what their sources say, and the table puts ours beside them."""
+"""The table puts ours beside the published rows: order, verdicts, markdown, JSON and the picture."""
 
 import json
 import sys
@@ -10,167 +10,36 @@ from PIL import Image
 
 from morerl.benchmark import write_table
 from morerl.benchmark.picture import to_png
-from morerl.benchmark.published import ROWS, published, read_rows
+from morerl.benchmark.published import published
 from morerl.benchmark.table import OurRow, sections, to_json, to_markdown
+from morerl.corpora.prepare import published as on_record
 from morerl.errors import ConfigError, DataError
 from morerl.schema import Metrics
 
 CORPORA = ("more", "mnre", "umre", "sem2010", "scier", "conll2003", "wnut17", "crossner_ai", "crossner_science")
-# accuracy, precision, recall, F1: arXiv 2312.09753 and 2603.09478
-MORE = {
-    "BERT+SG": (61.79, 29.61, 41.27, 34.48),
-    "BERT+SG+Att": (63.74, 31.10, 39.28, 34.71),
-    "MEGA": (65.97, 33.30, 38.53, 35.72),
-    "IFAformer": (79.28, 55.13, 54.24, 54.68),
-    "MKGformer": (80.17, 55.76, 53.74, 54.73),
-    "VisualBERT": (82.84, 58.18, 61.22, 59.66),
-    "ViLBERT": (83.50, 62.53, 59.73, 61.10),
-    "MOREformer": (83.50, 62.18, 63.34, 62.75),
-    "REMOTE": (83.64, 63.21, 64.63, 63.91),
-    "Qwen2.5-VL-7B, zero-shot": (23.94, 25.81, 23.95, 24.84),
-    "Qwen2.5-VL, SFT on all labels": (82.64, 55.08, 64.84, 59.56),
-    "MORE-R1, stage 1 only": (83.33, 62.53, 62.84, 62.69),
-    "MORE-R1": (84.91, 65.88, 69.83, 67.80),
-}
-MIXING = {
-    "MORE-R1, unmixed": (84.15, 65.20),
-    "MORE-R1, hard samples only": (82.64, 63.10),
-    "MORE-R1, fixed 1:1 mixing": (84.52, 66.90),
-}
-# right, predicted, gold relations: rebuilt from the published rates, which they must give back
-COUNTS = {
-    "MORE-R1": (560, 850, 802),
-    "MORE-R1, stage 1 only": (504, 806, 802),
-    "Qwen2.5-VL, SFT on all labels": (520, 944, 802),
-    "MOREformer": (508, 817, 802),
-    "ViLBERT": (479, 766, 802),
-    "MKGformer": (431, 773, 802),
-}
-# mentions, by strict IOB2, string sets over all types, over the types that occur
-WNUT = {
-    "Arcada": (39.98, 39.98, 39.96, 48.12),
-    "Drexel-CCI": (26.30, 26.30, 26.01, 28.20),
-    "FLYTXT": (38.35, 38.35, 38.09, 45.64),
-    "MIC-CIS": (37.06, 37.30, 36.89, 46.20),
-    "SJTU-Adapt": (40.42, 40.42, 40.11, 47.29),
-    "SpinningBytes": (40.78, 41.31, 41.08, 47.62),
-    "UH-RiTUAL (winner of the task)": (41.86, 41.86, 41.72, 46.91),
-}
-SCIER = {
-    "Qwen2.5-7B, SFT": {"string_rel_f1": 42.22},
-    "Qwen2.5-7B, GRPO": {"string_rel_f1": 48.84},
-    "R2GRPO without MimicSFT": {"string_rel_f1": 54.59},
-    "MimicSFT": {"string_rel_f1": 56.02},
-    "R2GRPO* (MimicSFT, then R2GRPO)": {
-        "string_ner_f1": 84.36,
-        "string_rel_f1": 66.81,
-        "string_rel_plus_f1": 65.95,
-        "best@5/rel_f1": 74.38,
-        "ood/string_rel_f1": 55.08,
-        "ood/best@5/rel_f1": 66.74,
-    },
-    "HGERE": {"ner_f1": 86.85, "rel_f1": 62.32, "rel_plus_f1": 61.10},
-    "HGERE, independent re-run": {"ner_f1": 84.7, "rel_f1": 58.9, "rel_plus_f1": 56.7},
-    "Qwen2-72B, few-shot": {"string_ner_f1": 71.44, "string_rel_f1": 41.22},
-}
-ROUNDED = {  # sources with fewer than two digits: by how much F1 may miss that of their P and R
-    "ISE, re-run by Yang & Gupta": 1.0,
-    "HGERE, independent re-run": 0.05,
-}
 
 
-def figures(corpus):
-    return {row.system: row.figures for row in published(corpus)}
+def whole(corpus):
+    """The size of the test set, as far as it is on record."""
+    return on_record(corpus).splits.get("test", {}).get("samples", 3036)
 
 
-def test_more_is_the_published_table():
-    rows, names = figures("more"), ("accuracy", "micro_precision", "micro_recall", "micro_f1")
-    assert {system: tuple(rows[system][name] for name in names) for system in MORE} == MORE
-    assert {system: (rows[system]["accuracy"], rows[system]["micro_f1"]) for system in MIXING} == MIXING
-    moreformer = rows["MOREformer"]
-    assert [moreformer[f"several_entities_several_objects/{name}"] for name in names] == [84.43, 53.63, 52.47, 53.04]
-    assert [moreformer[f"one_entity_one_object/{name}"] for name in names] == [80.00, 82.98, 82.11, 82.54]
-    assert (moreformer["macro_f1"], rows["ViLBERT"]["macro_f1"], rows["MKGformer"]["macro_f1"]) == (50.02, 48.66, 43.57)
-    for system, (right, said, gold) in COUNTS.items():
-        rates = (100 * right / said, 100 * right / gold)
-        assert rates == pytest.approx((rows[system]["micro_precision"], rows[system]["micro_recall"]), abs=0.005)
-
-
-def test_wnut17_is_the_submissions_and_its_winner():
-    rows, names = figures("wnut17"), ("f1", "strict_f1", "blog_f1", "blog_possible_f1")
-    assert {system: tuple(row[name] for name in names) for system, row in rows.items()} == WNUT
-    assert max(rows, key=lambda system: rows[system]["f1"]).startswith("UH-RiTUAL")
-    assert all(row.comparable for row in published("wnut17"))
-
-
-def test_scier_is_the_published_table():
-    rows = figures("scier")
-    for system, values in SCIER.items():
-        assert {name: rows[system][name] for name in values} == values
-    assert [row.system for row in published("scier") if row.comparable] == ["HGERE", "HGERE, independent re-run"]
-
-
-def test_the_other_corpora_by_their_best_known_rows():
-    assert figures("sem2010")["A-GCN 2021"] == {"macro_f1": 89.85}
-    assert figures("sem2010")["UTD 2010 (SVM, winner of the task)"] == {"macro_f1": 82.19, "accuracy": 77.92}
-    assert figures("conll2003")["ACE+doc"] == {"f1": 94.6}
-    assert figures("conll2003")["GRPO, headline"] == {"blog_possible_f1": 88.4}
-    assert figures("crossner_ai")["Just Pass Twice"]["f1"] == 71.9
-    assert figures("crossner_science") == figures("crossner")
-    assert figures("mnre")["LLM-VGA"] == {"micro_f1": 90.29}
-    assert max(row["micro_f1"] for row in figures("umre").values()) == 69.17
-    assert published("of_my_own") == published("../rows/more") == published("") == ()
-
-
-@pytest.mark.parametrize("path", sorted(ROWS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_precision_recall_and_f1_agree_and_every_row_says_why(path):
-    for row in read_rows(path):
-        assert row.why.endswith(".") and len(row.why) < 140 and row.source == row.source.strip()
-        for name, recall in row.figures.items():
-            if name.endswith("recall"):
-                precision, f1 = (row.figures[name.removesuffix("recall") + kind] for kind in ("precision", "f1"))
-                off = abs(f1 - 2 * precision * recall / (precision + recall))
-                # a macro F1 is a mean of F1 and no function of mean P and R
-                assert name.startswith("macro_") or off <= ROUNDED.get(row.system, 0.02), (row.system, name)
-
-
-def test_every_corpus_has_rows_and_no_other_file_hides():
-    assert all(published(corpus) for corpus in CORPORA)
-    stems = {path.stem for path in ROWS.iterdir()}
-    assert stems == {*CORPORA, "crossner", "elsewhere"} - {"crossner_science"}
-
-
-GOOD = "{system: A, kind: k, figures: {f1: 1}, source: s, evidence: paper, comparable: true, why: w.}"
-BAD = {
-    "what is this": "valid tuple",
-    "- " + GOOD.replace("f1: 1", "f1: 101"): "row 0.figures.f1",
-    "- " + GOOD.replace("f1: 1", "f1: .nan"): "row 0.figures.f1",
-    "- " + GOOD.replace("{f1: 1}", "{}"): "row 0.figures",
-    "- " + GOOD.replace("paper", "hearsay"): "row 0.evidence",
-    "- " + GOOD.replace("why: w.", "why: ''"): "row 0.why",
-    "- " + GOOD.replace(", why: w.", ""): "row 0.why",
-    f"- {GOOD}\n- {GOOD}": "'A' has two rows",
-    "- {a: [": "not valid YAML",
-    "[" * 5000: "not valid YAML",
-    "- !!python/object/apply:os.getcwd []": "not valid YAML",
-}
-
-
-@pytest.mark.parametrize("text", BAD)
-def test_a_bad_file_is_named(tmp_path, text):
-    (tmp_path / "rows.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=BAD[text]) as caught:
-        read_rows(tmp_path / "rows.yaml")
-    assert "rows.yaml" in str(caught.value)
-    with pytest.raises(DataError, match="cannot read"):
-        read_rows(tmp_path / "none.yaml")
-
-
-def ours(corpus="more", value=66.1, *, name="micro_f1", model="m", interval=(63.2, 69.0), note="", **others):
-    numbers = {"protocol": corpus, "n": 3036, "per_label": {}, "confusion": {}}
+def ours(
+    corpus="more",
+    value=66.1,
+    *,
+    name="micro_f1",
+    model="m",
+    interval=(63.2, 69.0),
+    note="",
+    n=None,
+    asked=None,
+    **others,
+):
+    numbers = {"protocol": corpus, "n": n or whole(corpus), "per_label": {}, "confusion": {}}
     ci95 = {name: interval} if interval else {}
     metrics = Metrics(primary={"name": name, "value": value}, figures=others, ci95=ci95, **numbers)
-    return OurRow(corpus=corpus, model=model, metrics=metrics, note=note)
+    return OurRow(corpus=corpus, model=model, metrics=metrics, note=note, **(asked or {}))
 
 
 def test_ours_come_first_and_theirs_by_the_primary_figure():
@@ -184,6 +53,35 @@ def test_ours_come_first_and_theirs_by_the_primary_figure():
     assert has == sorted(has, reverse=True) and not has[-1]
     with pytest.raises(DataError, match="more is scored by accuracy and by micro_f1"):
         sections([ours(), ours(name="accuracy")])
+
+
+@pytest.mark.parametrize(
+    ("n", "asked", "reason"),
+    [
+        (60, {"limit": 60}, "ours are the first 60 samples of test; "),
+        (3036, {"limit": 3036}, "ours are the first 3,036 samples of test; "),
+        (3036, {"split": "dev"}, "ours are the 3,036 samples of dev; "),
+        (3035, {}, "ours are 3,035 samples, the test set on record has 3,036; "),
+    ],
+)
+def test_no_published_row_is_comparable_with_less_than_the_test_set(n, asked, reason):
+    (section,) = sections([ours(model="other", asked={"split": asked.get("split", "test")}), ours(n=n, asked=asked)])
+    theirs = {row.system: row for row in section.rows if not row.ours}
+    assert not any(row.comparable for row in theirs.values())
+    assert all(theirs[row.system].why == reason + row.why for row in published("more"))
+    text = to_markdown([section])
+    assert f"## more, {asked.get('split', 'test')}\n" in text and "| yes |" not in text
+    assert ("the first" in section.rows[0].why + section.rows[1].why) == ("limit" in asked)
+    (full,) = sections([ours()])
+    assert any(row.comparable for row in full.rows)
+
+
+def test_each_split_has_its_section():
+    dev, test = sections([ours(asked={"split": "dev"}), ours()])
+    assert (dev.title, test.title) == ("more, dev", "more, test")
+    assert [to_json([one])["corpora"][0]["split"] for one in (dev, test)] == ["dev", "test"]
+    (unknown,) = sections([ours("umre", n=5)])
+    assert unknown.rows[1].why in {row.why for row in published("umre")}
 
 
 def test_markdown_holds_the_interval_blanks_and_verdicts():
@@ -219,7 +117,7 @@ def test_everything_is_written_and_json_holds_every_figure(tmp_path):
 
 def test_without_matplotlib_the_rest_is_written_and_the_remedy_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    files, problem = write_table([ours()], tmp_path)
+    _, files, problem = write_table([ours()], tmp_path)
     assert [path.name for path in files] == ["table.md", "table.json"] and all(path.is_file() for path in files)
     assert problem == "the picture needs matplotlib: pip install 'morerl[plots]'"
     with pytest.raises(ConfigError, match="needs matplotlib"):

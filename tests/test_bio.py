@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morerl.corpora import bio
+from morerl.corpora import bio, bio_rows
 from morerl.errors import DataError
 from morerl.guidelines import load_spec
 from morerl.schema import Reject, Sample
@@ -80,19 +80,6 @@ def test_real_texts_are_the_first_columns_and_entities_those_of_seqeval(name):
             tokens, tags = zip(*pairs, strict=True)
             gold = [(" ".join(tokens[a : b + 1]), kind) for kind, a, b in entities_of(list(tags))]
             assert sample.text == " ".join(tokens) and found(sample) == gold
-
-
-@pytest.mark.parametrize("name", [*REAL, "conll2003"])
-def test_the_corpus_is_known_by_its_types(name):
-    assert bio.guess_corpus(DATA / "conll" if name == "conll2003" else real(name)) == name
-
-
-def test_a_corpus_of_other_types_has_its_folder_s_name(tmp_path):
-    (folder := tmp_path / "My Own-Set.2").mkdir()
-    read(folder, ["Quill\tB-per"])  # as in the guideline of MORE, which is not about entities alone
-    assert bio.guess_corpus(folder) == "my_own_set_2"
-    read(folder, ["Quill\tB-person", "Ida\tB-location"])  # three guidelines know them, this one is the smallest
-    assert bio.guess_corpus(folder) == "wnut17"
 
 
 def test_conll2003_s_form():
@@ -194,11 +181,11 @@ def test_only_four_characters_part_columns_and_lines(tmp_path):
 
 
 def test_a_file_without_end_fills_no_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(bio, "MAX_TOKENS", 3)
+    monkeypatch.setattr(bio_rows, "MAX_TOKENS", 3)
     samples, rejects = read(tmp_path, [*["a O"] * 3, "", *["a O"] * 5, "", "a O"])
     assert [len(s.text) for s in samples] == [5, 1]
     assert [(r.line, r.reason) for r in rejects] == [(8, "sentence_too_long")]
-    samples, rejects = read(tmp_path, [b"x" * 5 * bio.MAX_LINE, "a O", "", "b O"])
+    samples, rejects = read(tmp_path, [b"x" * 5 * bio_rows.MAX_LINE, "a O", "", "b O"])
     assert [(r.line, r.reason) for r in rejects] == [(1, "line_too_long")] and samples[0].text == "b"
 
 

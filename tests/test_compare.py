@@ -128,7 +128,7 @@ def test_p_is_never_0_and_small_where_one_is_always_better():
 def test_files_are_compared_by_their_first_completions(tmp_path):
     gold = made((0, 2, "Method"), (3, 5, "Task"), links=[(0, "Used-For", 1)])
     asked = [sample.model_copy(update={"corpus": "scier"}) for sample in samples([gold] * 6)]
-    right = '<think>-</think><answer>{"entities": [{"text": "ab", "type": "Method"}]}</answer>'
+    right = '<think>-</think><answer>{"entities": [{"text": "ab", "type": "Method"}], "relations": []}</answer>'
     texts = {"a": ["nothing", right], "b": [right, "nothing"]}
     write_records(tmp_path / "gold.jsonl", asked)
     for name, completions in texts.items():
@@ -144,5 +144,5 @@ def test_files_are_compared_by_their_first_completions(tmp_path):
 def test_what_cannot_be_compared_says_why():
     with pytest.raises(DataError, match="no sample to compare on"):
         compare(Pairs(), SEM, "sem2010", "macro_f1")
-    with pytest.raises(DataError, match="has no figure 'rel_f1'; known: accuracy"):
+    with pytest.raises(DataError, match="has no figure 'rel_f1' to compare; known: accuracy"):
         compared(pair_samples(["Other"]), [None], ["Other"], SEM, "rel_f1")

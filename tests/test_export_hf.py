@@ -16,11 +16,13 @@ from morerl.corpora import jsonl, more
 from morerl.errors import ConfigError, DataError, ImageError
 from morerl.guidelines import load_spec
 from morerl.images import crop, open_image
-from morerl.interchange import brat, hf, label_studio
+from morerl.interchange import brat, hf, label_studio, vocabulary
 from morerl.jsonl import write_records
+from morerl.prompts.parse import parse
 from morerl.prompts.render import render, render_gold, template_of
 from morerl.schema import Gold, Reject
 from morerl.settings import ImageSettings, PromptSettings
+from morerl.task import Label, TaskSpec, fold
 
 ROOT = Path(__file__).parents[1]
 SPEC = load_spec("more")
@@ -90,11 +92,29 @@ def test_trl_accepts_the_rows_as_they_are(exported, drawn):
     assert [block["type"] for block in messages[0]["content"]] == ["image", "image", "text"]
 
 
+def task_of(samples):
+    """A guideline that knows what the samples use, as far as one can: names that differ."""
+    words = vocabulary(samples, None)
+    types = {fold(name): name for name in ("per", *words.types)}
+    labels = {fold(name): name for name in ("none", *words.labels) if name not in types.values()}
+    made = [Label(name=name, definition="d") for name in labels.values()]
+    types = dict.fromkeys(types.values(), "d")
+    return TaskSpec(corpus="any", protocol="more", question="q", types=types, labels=made, none=made[0].name)
+
+
+def known(sample, spec):
+    """The sample, without its gold where the guideline cannot know it."""
+    fits = sample.gold is None or not parse(render_gold(sample), spec, sample).problems
+    return sample if fits else sample.model_copy(update={"gold": None})
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(corpora(pictures=False))
 def test_any_samples_come_back(samples):
+    spec = task_of(samples)
+    samples = [known(sample, spec) for sample in samples]
     with tempfile.TemporaryDirectory() as here:
-        assert hf.write(samples, Path(here) / "a" / "out", SPEC) == len(samples)
+        assert hf.write(samples, Path(here) / "a" / "out", spec) == len(samples)
         assert os.listdir(here) == ["a"] and os.listdir(Path(here) / "a") == ["out"]
         assert sorted_by_id(back(Path(here) / "a" / "out")) == sorted_by_id(samples)
 
@@ -107,6 +127,22 @@ def test_text_among_pictures_has_an_empty_list_and_unknown_gold_no_completion(tm
     assert list(rows(tmp_path / "b")["text/0"]) == ["id", "messages", "sample"]
     with pytest.raises(DataError, match="is there already"):
         hf.write([text_pair()], tmp_path / "b", SPEC)
+
+
+@pytest.mark.parametrize(
+    ("change", "guideline", "message"),
+    [
+        ({"gold": Gold(label="invented")}, "more", r"text/0: the gold answer is none .*'more' \(unknown_label\)"),
+        ({}, "scier", "text/0 asks 'pair', which the guideline 'scier' does not"),
+        ({"gold": None}, "scier", "text/0 asks 'pair'"),
+        ({"task": "extract", "head": None, "tail": None, "gold": None}, "wnut17", "text/0 asks 'extract'"),
+        ({"task": "entities", "head": None, "tail": None, "gold": None}, "sem2010", "text/0 asks 'entities'"),
+    ],
+)
+def test_what_the_guideline_does_not_know_is_no_lesson(tmp_path, text_pair, change, guideline, message):
+    with pytest.raises(DataError, match=message):
+        hf.write([text_pair().model_copy(update=change)], tmp_path / "out", load_spec(guideline))
+    assert os.listdir(tmp_path) == []
 
 
 def pictured(text_pair, name):
@@ -151,7 +187,8 @@ def test_what_is_no_export_is_named(tmp_path, text_pair):
         hf.read(tmp_path / "plain", "train", corpus="c")
     with pytest.raises(DataError, match="no split 'dev'; it has train"):
         hf.read(tmp_path / "plain", "dev", corpus="c")
-    (tmp_path / "plain" / "dataset_dict.json").write_text('{"splits": ["../plain", "..", "train"]}')
+    (tmp_path / "plain" / "rejected").mkdir()
+    (tmp_path / "plain" / "dataset_dict.json").write_text('{"splits": ["../plain", "..", "rejected", "train"]}')
     assert hf.splits(tmp_path / "plain") == ("train",)
     (tmp_path / "plain" / "train" / "data-00000-of-00001.arrow").write_bytes(b"torn")
     with pytest.raises(DataError, match="cannot read the dataset"):

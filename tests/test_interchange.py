@@ -72,7 +72,7 @@ def test_what_no_export_can_hold(tmp_path, text_pair):
         by_split([])
     with pytest.raises(DataError, match="'text/0' occurs twice"):
         by_split([text_pair(), text_pair()])
-    for split in ("..", "a/b", "", ".hidden", "x" * 65):
+    for split in ("..", "a/b", "", ".hidden", "x" * 65, "rejected", "Rejected", "train\n"):
         with pytest.raises(DataError, match="no plain name"):
             by_split([text_pair().model_copy(update={"split": split})])
     (tmp_path / "file").write_text("")

@@ -141,6 +141,25 @@ def test_what_a_sample_cannot_hold_is_refused_by_name(exported, reason, change):
     assert reject.detail and reject.model_dump_json()
 
 
+BAD_SPLITS = ["/abs", "../../evil", "..", "", "rejected", "corpus.json/x", "train\n", 7]
+
+
+@pytest.mark.parametrize("split", BAD_SPLITS)
+def test_a_split_that_could_lead_out_of_the_folder_is_refused(exported, split):
+    (reject,) = edit(exported, put(None, ["data", "meta", "split"], split))
+    assert (reject.file, reject.line, reject.reason) == ("train.json", 1, "bad_meta") and "split" in reject.detail
+    assert label_studio.splits(exported) == ("train",)
+
+
+def test_a_label_studio_file_names_a_split_only_where_it_must(tmp_path):
+    path = tmp_path / "my export.json"
+    path.write_text('[{"data": {"text": "a", "meta": {"split": "dev"}}}]')
+    assert label_studio.splits(tmp_path) == ("dev",)
+    path.write_text('[{"data": {"text": "a"}}]')
+    with pytest.raises(DataError, match=r"my export\.json: .*name it like train\.json"):
+        label_studio.splits(tmp_path)
+
+
 @pytest.mark.parametrize("raw", [b"{}", b"[", b"[" * 100_000, b"[" + b"9" * 5000 + b"]", b"\xff[]"])
 def test_a_file_that_is_no_export_is_named(tmp_path, raw):
     (tmp_path / "a.json").write_bytes(raw)
@@ -206,6 +225,14 @@ def test_brat_files_without_their_other_half(tmp_path):
     (folder / "c.txt").write_bytes(b"\xff")
     (folder / "c.ann").write_bytes(b"")
     assert [r.reason for r in read(brat, tmp_path)] == ["no_annotation", "no_text", "bad_encoding"]
+
+
+def test_a_brat_folder_that_no_split_may_be_called_is_none(tmp_path):
+    for name in ("rejected", ".hidden"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("x")
+    with pytest.raises(DataError, match="no folder of"):
+        brat.splits(tmp_path)
 
 
 def test_an_edited_brat_annotation_is_right(tmp_path, text_pair):

@@ -48,14 +48,13 @@ BAD = {
     "line_too_long": [
         repr(ROW).replace("wins", "w" * 100_000),
     ],
+    "no_object": ["[1]", "7", "null", "'{}'"],
     "missing_field": [
         "{}",
         repr({key: value for key, value in ROW.items() if key != "relation"}),
         row(h={"name": ["Ana"]}),
     ],
     "bad_field": [
-        "[1]",
-        "7",
         row(text=7),
         row(text="Rovers' Ana Ruiz\ud800"),
         row(img_id=None),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from morerl.corpora.more import read, splits
-from morerl.corpora.more_boxes import conventions, corners, cut
+from morerl.corpora.more_boxes import corners, cut, fit, line_convention
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import load_spec
 from morerl.jsonl import write_records
@@ -105,8 +105,8 @@ def test_either_convention_is_recognised(centres):
     placed = [corners(box) for box in centres]
     reach = [end for x1, y1, x2, y2 in placed for end in (x1 - x2 / 2, x1 + x2 / 2, y1 - y2 / 2, y1 + y2 / 2)]
     telling = any(end < -0.02 or end > 1.02 for end in reach)
-    assert conventions([("a", box) for box in placed], {}, doubtful=True)[0] is (cut if telling else corners)
-    assert conventions([("a", box) for box in centres], {}, doubtful=True)[0] is corners
+    assert line_convention(fit(placed)) is (cut if telling else corners)
+    assert line_convention(fit(centres)) is corners
 
 
 # --- the side file

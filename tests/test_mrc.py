@@ -100,6 +100,36 @@ def test_a_bad_record_is_named_and_its_neighbours_stay(tmp_path, case):
     assert items[1].detail.encode()
 
 
+def test_the_places_may_be_told_in_one_form_alone(tmp_path):
+    whole = GOOD | {"span_position": ["0;1", "3;3"], "start_position": [3, 0], "end_position": [1, 3]}
+    for lacking in ({"start_position", "end_position"}, {"end_position"}, {"span_position"}):
+        (sample,) = read(tmp_path, [{key: value for key, value in whole.items() if key not in lacking}])
+        assert [e.text for e in sample.gold.entities] == ["Ilse Varga", "Norrby"]
+
+
+PAIRS = {
+    "overlap": ([0, 1], [1, 3], "position_mismatch"),
+    "nested": ([0, 0], [0, 1], "position_mismatch"),
+    "one more": ([0, 3], [1], "position_mismatch"),
+    "backwards": ([1], [0], "bad_span"),
+    "outside": ([0], [6], "bad_span"),
+    "negative": ([-1], [1], "bad_span"),
+    "no list": ("0", [1], "bad_field"),
+    "no number": ([0.0], [1], "bad_field"),
+    "no ends": ([0], None, "missing_field"),
+    "neither": (None, None, "missing_field"),
+}
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_starts_and_ends_that_tell_no_spans(tmp_path, case):
+    *lists, reason = PAIRS[case]
+    said = dict(zip(("start_position", "end_position", "span_position"), (*lists, None), strict=True))
+    record = {key: value for key, value in (GOOD | said).items() if value is not None}
+    (reject,) = read(tmp_path, [record])
+    assert (reject.line, reject.reason) == (1, reason)
+
+
 def test_two_blanks_after_the_last_span_and_where_there_is_none_do_no_harm(tmp_path):
     items = read(tmp_path, [GOOD | {"context": "Ilse Varga  left"}, GOOD | NONE | {"context": "a  b", "qas_id": "8"}])
     assert [item.text for item in items] == ["Ilse Varga  left", "a  b"]

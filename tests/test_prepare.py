@@ -100,6 +100,23 @@ def test_a_folder_without_the_corpus_ends_with_2_and_one_message(tmp_path):
         assert not (tmp_path / "out").exists()
 
 
+def test_what_would_lose_files_is_refused(tmp_path):
+    prepare("bio", DATA / "bio/conll", "--out", tmp_path / "a", "--name", "mine")
+    done = prepare("jsonl", tmp_path / "a", "--out", tmp_path / "a")
+    assert done.returncode == 2 and "is the folder that is read" in done.stderr
+    done = prepare("jsonl", tmp_path / "a", "--out", tmp_path / "b", "--image-root", tmp_path / "gone")
+    assert done.returncode == 2 and "is no folder" in done.stderr
+    (tmp_path / "file").touch()
+    done = prepare("jsonl", tmp_path / "a", "--out", tmp_path / "file/x")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    (tmp_path / "a/dev.jsonl").write_text("")
+    done = prepare("jsonl", tmp_path / "a", "--out", tmp_path / "b")
+    assert done.returncode == 2 and "no sample in dev; is the file whole" in done.stderr
+    (tmp_path / "a/dev.jsonl").unlink()
+    (tmp_path / "b/old.jsonl").touch()
+    assert "old.jsonl is from another time" in prepare("jsonl", tmp_path / "a", "--out", tmp_path / "b").stdout
+
+
 # --- pictures
 
 
@@ -129,6 +146,11 @@ def pictured(tmp_path):
         ("img/cut.png", "truncated"),
         ("img/moving.webp", "animated"),
         ("img/../../x.png", "outside_root"),
+        ("../nowhere/x.png", "outside_root"),  # refused wherever it leads
+        ("/nonexistent/x.png", "outside_root"),
+        ("file:///nowhere/x.png", "url"),
+        ("http://127.0.0.1/x.png", "url"),
+        ("gone.png", "missing"),
         ("gone/good.png", None),  # no such folder: told, not judged
     ],
 )

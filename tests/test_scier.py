@@ -132,6 +132,7 @@ ROW = rows("LLM")[4]  # Leaf counting, twig counting -SubTask-Of-> plant imaging
 FIRST = ["Leaf counting", "SubTask-Of", "plant imaging"]
 (PLUS,) = related(FIRST)["rel_plus"]
 NER = ROW["ner"]
+TWICE = {"sentence": "a b a c", "ner": [[word, "Task"] for word in "abac"], "rel": [], "rel_plus": []}
 BAD_ROWS = {
     "json": (b'{"doc_id": "702", "sentence', "bad_json"),
     "no object": (b"[]", "bad_field"),
@@ -152,10 +153,11 @@ BAD_ROWS = {
     "absent": (changed(ROW, ner=[["root counting", "Task"], *NER]), "mention_not_found"),
     "part of a word": (changed(ROW, ner=[["Leaf count", "Task"], *NER]), "mention_not_found"),
     "empty": (changed(ROW, ner=[["", "Task"], *NER]), "mention_not_found"),
-    "backwards": (changed(ROW, ner=NER[::-1]), "mention_not_found"),
+    "backwards": (changed(TWICE, ner=TWICE["ner"][::-1]), "mentions_out_of_order"),
+    "overlap": (changed(TWICE, ner=[["b a", "Task"], ["a c", "Task"]]), "mentions_overlap"),
     "argument": (changed(ROW, rel=[FIRST], rel_plus=[["Leaf counting:Method", *PLUS[1:]]]), "unknown_argument"),
     "itself": (changed(ROW, **related([FIRST[0], FIRST[1], FIRST[0]])), "relation_to_itself"),
-    "order": (changed(ROW, **related(FIRST, FIRST[::-1])), "relations_out_of_order"),
+    "order": (changed(TWICE, **related(["b", "Used-For", "c"], ["a", "Used-For", "b"])), "relations_out_of_order"),
     "many": (changed(ROW, sentence="a " * 65, ner=[["a", "Task"]] * 65), "too_many"),
 }
 

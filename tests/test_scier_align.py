@@ -1,5 +1,6 @@
 """Placing the strings of SciER's LLM form: properties of the alignment, and an exhaustive search as the oracle."""
 
+import json
 import time
 from collections import Counter
 from itertools import pairwise, product
@@ -8,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morerl.corpora.scier import MAX_LINKS
-from morerl.corpora.scier_align import _AGAIN, Link, _price, align, assign
+from morerl.corpora.scier import MAX_LINKS, read
+from morerl.corpora.scier_align import _AGAIN, Link, Unplaced, _price, align, assign
 
 WORDS = st.lists(st.sampled_from(["a", "b", "ab", "(", "-", ""]), min_size=1, max_size=12)
 LABELS = ("Synonym-Of", "Compare-With", "Used-For")
@@ -28,11 +29,37 @@ def test_mentions_are_the_first_places_in_order(words, data):
         assert [span[0] for span in spans] == starts
 
 
-@pytest.mark.parametrize("strings", [["tree s"], ["ree"], ["tree", "tree"], ["trees", "tree"], [""], ["( trees )"]])
+@pytest.mark.parametrize("strings", [["tree s"], ["ree"], ["tree", "tree"], ["trees", "ree"], [""], ["( trees )"]])
 def test_what_is_not_there_is_named(strings):
     assert align("a tree of trees", ["tree", "trees"]) == ((2, 6), (10, 15))
-    with pytest.raises(ValueError, match=r"mention [01] '.*' is not in the rest"):
+    with pytest.raises(Unplaced, match=r"mention [01] '.*' is listed . times and stands [01] times") as error:
         align("a tree of trees", strings)
+    assert error.value.reason == "mention_not_found"
+
+
+def test_the_order_of_mentions_counts_only_where_a_string_occurs_twice():
+    assert align("a tree of trees", ["trees", "a", "tree"]) == ((10, 15), (0, 1), (2, 6))
+    assert align("a tree of a wood", ["tree", "a"]) == ((2, 6), (10, 11))
+    for text, strings, reason in (
+        ("a tree of a wood", ["wood", "a"], "mentions_out_of_order"),
+        ("x a a a", ["a a", "x"], "mentions_out_of_order"),  # `a a` may begin in two places
+        ("a tree of wood", ["of wood", "tree of"], "mentions_overlap"),
+    ):
+        with pytest.raises(Unplaced, match=r"'") as error:
+            align(text, strings)
+        assert error.value.reason == reason
+
+
+def test_a_sentence_of_plain_names_is_the_same_sample_in_any_order(tmp_path):
+    names, triples = ["x y", "b", "z"], [("x y", "Used-For", "z"), ("b", "Used-For", "x y")]
+    for order in (1, -1):
+        plus = [[f"{head}:Task", label, f"{tail}:Task"] for head, label, tail in triples[::order]]
+        row = {"sentence": "b in x y to z", "rel": triples[::order], "rel_plus": plus}
+        line = json.dumps(row | {"ner": [[name, "Task"] for name in names[::order]]})
+        (tmp_path / "dev.jsonl").write_text(line)
+        (sample,) = read(tmp_path, "dev")
+        assert [(e.id, e.text) for e in sample.gold.entities] == [("e0", "b"), ("e1", "x y"), ("e2", "z")]
+        assert sorted((r.head, r.tail) for r in sample.gold.relations) == [("e0", "e1"), ("e1", "e2")]
 
 
 @st.composite
@@ -96,10 +123,11 @@ def test_equal_relations_take_different_pairs():
     assert assign(spans[:2], [Link((0,), "Used-For", (1,))] * 2) == ((0, 1), (0, 1))  # but none is dropped
 
 
-def test_tails_that_step_back_are_refused():
+def test_tails_that_step_back_are_refused_where_there_is_a_choice():
     links = [Link((0,), "Used-For", (1,)), Link((1,), "Used-For", (0,))]
+    assert assign([(0, 1), (2, 3)], links) == ((0, 1), (1, 0))
     with pytest.raises(ValueError, match=r"relation 1 \(Used-For\) breaks the order"):
-        assign([(0, 1), (2, 3)], links)
+        assign([(0, 1), (2, 3), (4, 5)], [links[0], Link((1, 2), "Used-For", (0,))])
 
 
 def test_the_largest_sentence_that_is_let_in_takes_seconds_at_most():

@@ -14,8 +14,8 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 from morerl.corpora import sem2010
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import load_spec
-from morerl.schema import Gold, Mention, Metrics, Region, Sample
-from morerl.scoring import score
+from morerl.schema import Entity, Extraction, Gold, Mention, Metrics, Region, Sample
+from morerl.scoring import Tally, score
 from morerl.task import Label, TaskSpec
 
 RAW = Path(__file__).parents[1].parent / "shared/data/sem2010"
@@ -349,3 +349,79 @@ def test_what_cannot_be_scored_says_why():
         TaskSpec(corpus="c", protocol="sem2010", question="?", none="Other", labels=(label,))
     with pytest.raises(ConfigError, match="'more' scores pairs, and scier has no label that means no relation"):
         score([sample("none")], ["none"], load_spec("scier"), protocol="more")
+
+
+# --- many labels, made-up names, typed directions
+
+
+def test_two_hundred_labels_take_neither_memory_nor_minutes():
+    import tracemalloc
+
+    labels = tuple(Label(name=f"l{n}", definition=".") for n in range(200))
+    spec = TaskSpec(corpus="c", protocol="more", question="?", none="l0", labels=labels)
+    chance = random.Random(0)
+    gold, answers = ([chance.choice(spec.answers) for _ in range(3036)] for _ in range(2))
+    tracemalloc.start()
+    started = time.process_time()
+    scored(gold, answers, spec, draws=1000)
+    assert time.process_time() - started < 20 and tracemalloc.get_traced_memory()[1] < 400 * 2**20
+    tracemalloc.stop()
+
+
+def test_types_that_a_model_makes_up_have_one_row_together():
+    spec = load_spec("wnut17")
+    text = {"text": "Ana sings", "task": "entities", "gold": {"entities": []}}
+    asked = Sample.model_validate({"id": "s", "corpus": "wnut17", "split": "test", **text})
+    made_up = [Entity(id=str(n), text="Ana", type=f"(made up {n})", start=0, end=3) for n in range(50)]
+    metrics = score([asked], [Extraction(entities=tuple(made_up))], spec, draws=0)
+    assert metrics.per_label["(unknown)"]["predicted"] == 50 and len(metrics.per_label) == len(spec.types) + 1
+    assert metrics.confusion == {"(spurious)": {"(unknown)": 50}}
+
+
+def test_the_best_of_several_is_chosen_by_the_figure_it_is_given_for():
+    spec = load_spec("wnut17")
+    gold = {"entities": [{"id": "a", "start": 0, "end": 3, "text": "Ana", "type": "person"}]}
+    fields = {"text": "Ana met Bob", "task": "entities", "gold": gold}
+    asked = Sample.model_validate({"id": "s", "corpus": "wnut17", "split": "test", **fields})
+    right = Entity(id="a", text="Ana", type="person", start=0, end=3)
+    elsewhere = right.model_copy(update={"start": 8, "end": 11})  # the string is right, its place is not
+    junk = [Entity(id=f"j{n}", text=f"junk {n}", type="person") for n in range(3)]
+    tally = Tally(spec, "ner_blog")
+    tally.add(asked, [Extraction(entities=(elsewhere,)), Extraction(entities=(right, *junk))])
+    figures = tally.metrics(draws=0).figures
+    assert figures["best@2/blog_f1"] == figures["oracle_best@2/blog_f1"] == 100 > figures["avg@2/blog_f1"]
+
+
+def test_entities_alone_are_not_scored_as_relations():
+    text = {"text": "ab", "task": "entities", "gold": {"entities": []}}
+    asked = Sample.model_validate({"id": "s7", "corpus": "scier", "split": "test", **text})
+    with pytest.raises(DataError, match="s7 asks 'entities', which the protocol 'scier' does not score; `ner` does"):
+        score([asked], [Extraction()], load_spec("scier"))
+
+
+def test_a_directed_label_takes_its_types_from_the_side_it_names():
+    label = Label(name="works", definition=".", directed=True, head=("P",), tail=("O",))
+    none = Label(name="no", definition=".")
+    spec = TaskSpec(
+        corpus="c", protocol="more", question="?", none="no", types={"P": "p", "O": "o"}, labels=(none, label)
+    )
+    assert spec.allowed("P", "O") == ("no", "works(e1,e2)") and spec.allowed("O", "P") == ("no", "works(e2,e1)")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"labels": [{"name": "Knows", "definition": "."}, {"name": "/knows ", "definition": "."}]},
+            "not unique, for case",
+        ),
+        ({"types": {"Bird": "b", "bird": "b"}}, "types are not unique"),
+        ({"types": {"Knows": "b"}}, "names of a label and of a type"),
+        ({"none": None}, "`none` must name the label for no relation"),
+    ],
+)
+def test_a_guideline_whose_names_would_mix_is_refused(fields, message):
+    base = {"corpus": "c", "protocol": "more", "question": "?", "none": "no"}
+    labels = [{"name": "no", "definition": "."}, {"name": "Knows", "definition": "."}]
+    with pytest.raises(ValueError, match=message):
+        TaskSpec.model_validate(base | {"labels": [*labels, *fields.pop("labels", [])]} | fields)

@@ -142,7 +142,7 @@ def test_files_of_completions_give_the_same_figures(tmp_path_factory, rows):
     write_records(folder / "predictions.jsonl", reversed(written))
     metrics = score_files(folder / "gold.jsonl", folder / "predictions.jsonl", draws=0)
     assert figures(metrics) == pytest.approx(tallied(asked, pools, SCIER), abs=1e-9)
-    assert metrics.problems.get("bad_json", 0) == sum(pool[0] is None for pool in pools)
+    assert metrics.problems.get("bad_json", 0) == sum(one is None for pool in pools for one in pool)
 
 
 def placed_only(answer):

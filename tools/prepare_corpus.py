@@ -23,6 +23,7 @@ import argparse
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from morerl.corpora import bio, jsonl, more, mrc, scier, sem2010
 from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published
@@ -70,35 +71,22 @@ def main() -> int:
 
 def prepare(options: argparse.Namespace) -> list[Reject]:
     """Writes every split and rejected.jsonl, prints the table, returns the rejects."""
-    reader, name = FORMATS[options.format], options.name or options.format
-    if options.name is None and options.format in UNNAMED:
-        name = bio.guess_corpus(options.raw) if options.format == "bio" else options.raw.resolve().name
     _check_folders(options)
+    reader, name = FORMATS[options.format], options.name or _name(options)
     pictures = Pictures(options.image_root or options.raw, skip=options.skip_pictures)
     found: dict[str, Counts] = {}
     rejects: dict[Reject, None] = {}  # a bad line of a file that two splits come from is told by both
-    splits = reader.splits(options.raw)
-    if bad := [split for split in splits if not SPLIT.fullmatch(split) or split == "rejected"]:
-        raise DataError(
-            f"{options.raw}: {bad[0]!r} is no name for a split: letters, digits, - and _, and not `rejected`"
-        )
-    for split in splits:
+    for split in _splits(reader, options.raw):
         with row_bar(split) as on_row:
             rows = reader.read(options.raw, split, corpus=name)
             found[split], bad = prepare_split(rows, options.out / f"{split}.jsonl", pictures, on_row=on_row)
         rejects |= dict.fromkeys(bad)
-        if not (found[split].samples or bad):
-            raise DataError(f"{options.raw}: the split {split!r} holds no sample; is its file whole?")
     write_records(options.out / "rejected.jsonl", rejects)
     image_root = str(pictures.root.resolve()) if pictures.seen else None
     write_json(options.out / "corpus.json", {"corpus": name, "format": options.format, "image_root": image_root})
     record = published(name)
     _show(name, beside(found, record), record.source, pictures)
-    notes = getattr(reader, "notes", None)
-    for line in notes(options.raw, name) if notes is not None else ():
-        say(line)
-    for stale in sorted(path.name for path in options.out.glob("*.jsonl") if path.stem not in (*splits, "rejected")):
-        say(f"{options.out / stale} is from another time; this run did not write it")
+    _say_more(reader, name, options, found)
     return list(rejects)
 
 
@@ -107,6 +95,32 @@ def _check_folders(options: argparse.Namespace) -> None:
         raise ConfigError(f"--out {options.out} is the folder that is read; name another, or its files would be lost")
     if options.image_root is not None and not options.image_root.is_dir():
         raise ConfigError(f"--image-root {options.image_root} is no folder")
+
+
+def _name(options: argparse.Namespace) -> str:
+    if options.format not in UNNAMED:
+        return options.format
+    return bio.guess_corpus(options.raw) if options.format == "bio" else options.raw.resolve().name
+
+
+def _splits(reader: Any, raw: Path) -> tuple[str, ...]:
+    splits = reader.splits(raw)
+    bad = next((split for split in splits if not SPLIT.fullmatch(split) or split == "rejected"), None)
+    if bad is not None:
+        raise DataError(f"{raw}: a split cannot be called {bad!r}; want letters, digits, - and _, and not `rejected`")
+    return splits
+
+
+def _say_more(reader: Any, name: str, options: argparse.Namespace, found: dict[str, Counts]) -> None:
+    """What the reader has to say of the files; files of another time; splits without a sample, which end it."""
+    if hasattr(reader, "notes"):
+        for line in reader.notes(options.raw, name):
+            say(line)
+    for stale in sorted(options.out.glob("*.jsonl")):
+        if stale.stem not in (*found, "rejected"):
+            say(f"{stale} is from another time; this run did not write it")
+    if empty := [split for split, counts in found.items() if not counts.samples]:
+        raise DataError(f"{options.raw}: no sample in {', '.join(empty)}; is the file whole, and of the format?")
 
 
 def _show(name: str, rows: list[Row], source: str, pictures: Pictures) -> None:
@@ -131,6 +145,8 @@ def _name_rejects(rejects: list[Reject], out: Path) -> None:
         where = f"{reject.file}:{reject.line}" if reject.line else reject.file
         print(f"rejected {where}: {reject.reason}: {reject.detail}", file=sys.stderr)
     reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row.reason for row in rejects).most_common())
+    if any(row.reason == "missing" for row in rejects):
+        print("pictures elsewhere? Give --image-root DIR, or --skip-pictures", file=sys.stderr)
     print(f"{len(rejects)} lines rejected ({reasons}), see {out / 'rejected.jsonl'}", file=sys.stderr)
 
 

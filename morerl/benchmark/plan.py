@@ -57,7 +57,7 @@ def plan(corpora: Sequence[str], wanted: Wanted) -> list[Task]:
                 "--split, --limit and --out; use these"
             )
     gold = {corpus: wanted.data / corpus / f"{wanted.split}.jsonl" for corpus in corpora}
-    for corpus, path in gold.items():
+    for path in gold.values():
         if not path.is_file():
             raise DataError(f"no {path}; make it: python tools/prepare_corpus.py FORMAT RAW --out {path.parent}")
     return [_task(corpus, path, wanted) for corpus, path in gold.items()]
@@ -95,7 +95,7 @@ def _settings(corpus: str, sample: Sample, wanted: Wanted) -> Settings:
             "out": str(folder / "predictions.jsonl"),
         },
     }
-    return make_settings(tree, list(wanted.overrides), own)
+    return make_settings(tree, list(wanted.overrides), own if trained else Path("benchmark"))
 
 
 def _heritage(own: Path, sample: Sample) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """One table: our figures beside the published ones, a section a corpus, as markdown and as JSON.
 
 Ours come first, with the 95% interval of the primary figure; published rows follow by that figure, those that lack it
-last. No published row is comparable where ours are not of the whole test set. A figure that a row lacks stays blank. Figures of parts of the test set (`part/figure`) have a table of their own.
+last. No published row is comparable where ours are not of the whole test set. A figure that a row lacks stays blank.
+Figures of parts of the test set (`part/figure`) have a table of their own.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """MORE (He et al., ACM MM 2023) and its relatives MNRE-2 and UMRE: relations in a title or post and its picture.
 
-Reads a release as users download it (see more_release for the files): one Python dict literal or JSON
-object a line, with `token`, `h`, `t`, `img_id`, `relation` and mostly `text`. An argument whose `pos` has
-two numbers is tokens [first, last) of the text, one with four a box of the picture. MORE's `h` is the
-entity of the text and `t` the object of the picture; here the object, where there is exactly one, is the
-head, the order of the label paths (/object type/entity type/relation). Otherwise `h` is the head.
+Reads a release as users download it (see more_release for the files, more_lines for their form): one Python
+dict literal or JSON object a line, or one JSON array of them, with `token`, `h`, `t`, `img_id`, `relation` and
+mostly `text`. An argument whose `pos` has two numbers is tokens [first, last) of the text, one with four a box
+of the picture. MORE's `h` is the entity of the text and `t` the object of the picture; here the object, where
+there is exactly one, is the head, the order of the label paths (/object type/entity type/relation). Otherwise
+`h` is the head. UMRE's boxes are corners where those fit more boxes of all splits than centres do, else
+centres; `notes` tells.
 Left out: the names of the arguments, captions, depth maps, and *_dict.pth, which are pickles and never opened.
 """
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -22,19 +22,33 @@ from pydantic import ValidationError
 from morerl.corpora.more_boxes import (
     Convention,
     Numbers,
-    conventions,
+    box_notes,
     corners,
+    fit,
+    line_convention,
+    named,
     numbers,
     place_side,
     read_side,
     same_box,
+    side_convention,
 )
-from morerl.corpora.more_release import FILES, image_folder, legal_labels, side_file, text_file, text_files
-from morerl.errors import DataError
+from morerl.corpora.more_lines import Refused, facts, parse
+from morerl.corpora.more_release import (
+    FILES,
+    Labels,
+    image_folder,
+    label_notes,
+    legal_labels,
+    side_file,
+    text_file,
+    text_files,
+    why_unknown,
+)
 from morerl.schema import Gold, Mention, Region, Reject, Sample
 
-MAX_LINE = 100_000  # characters; literal_eval of a hostile line could exhaust the stack or memory
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|://|^(data|file|[A-Za-z]):")  # control characters, URLs, drives
+_DOUBTFUL = {"umre"}  # corpora whose boxes may be corners
 _BAD = (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 
 
@@ -42,27 +56,23 @@ class _Release(NamedTuple):
     corpus: str
     split: str
     folder: str  # of the pictures, relative to the release
-    labels: Mapping[str, str] | None  # spelling -> name; None: any
+    labels: Labels
     convention: Convention  # of the lines' boxes
     others: Mapping[str, tuple[Numbers, ...]]  # img_id -> corners of every object the side file knows
-
-
-class _Refused(Exception):
-    """A line that cannot become a sample: args are the reason and the detail of its Reject."""
 
 
 def read(raw_dir: Path, split: str, *, corpus: str = "more") -> Iterator[Sample | Reject]:
     """The facts of one split (train, dev, test), in file order; a bad line is a Reject.
 
-    `corpus` names the samples and the packaged guideline whose labels are legal (`more`, `mnre`, `umre`);
-    under a name without one any label is. Raises ConfigError for an unknown split, DataError if the
-    split's file is missing or not the only one, or rel2id.json or the side file cannot be used.
+    In a JSON array the number of a fact, from 1, stands for its line. `corpus` names the samples and the
+    packaged guideline whose labels are legal (`more`, `mnre`, `umre`); under a name without one any label
+    is. Raises ConfigError for an unknown split, DataError if the split's file is missing, not the only one
+    or a broken JSON array, or rel2id.json or the side file cannot be used.
     """
     path = text_file(raw_dir, split)
     release = _release(raw_dir, path, split, corpus)
-    for number, line in _lines(path):
-        if line.strip() or len(line) > MAX_LINE:
-            yield _read_line(line, path, number, release)
+    for number, text in facts(path):
+        yield _read_fact(text, path, number, release)
 
 
 def splits(raw_dir: Path) -> tuple[str, ...]:
@@ -73,50 +83,58 @@ def splits(raw_dir: Path) -> tuple[str, ...]:
     return found
 
 
+def notes(raw_dir: Path, corpus: str) -> list[str]:
+    """What to tell beside the counts: how the boxes were read, and the side files and rel2id.json that were used.
+
+    Raises DataError as `read` does.
+    """
+    boxes, found = list(_boxes(raw_dir)), splits(raw_dir)
+    lines = _of_lines(boxes, corpus)
+    told = box_notes(fit(box for _, box in boxes), lines, doubtful=corpus in _DOUBTFUL)
+    for file in dict.fromkeys(side_file(raw_dir, split) for split in found):
+        if file is not None:
+            meant = named(side_convention(boxes, read_side(file), lines))
+            told.append(f"{file.name}: the pictures' other objects, read as {meant}")
+    every = (label_notes(legal_labels(raw_dir, text_file(raw_dir, split), corpus)) for split in found)
+    return [*told, *dict.fromkeys(note for some in every for note in some)]
+
+
+def _of_lines(boxes: list[tuple[str, Numbers]], corpus: str) -> Convention:
+    return line_convention(fit(box for _, box in boxes)) if corpus in _DOUBTFUL else corners
+
+
 def _release(raw_dir: Path, path: Path, split: str, corpus: str) -> _Release:
     file = side_file(raw_dir, split)
     side = read_side(file) if file else {}
-    doubtful = corpus == "umre"
-    lines, others = conventions(_boxes(path), side, doubtful=doubtful) if side or doubtful else (corners, corners)
+    boxes = list(_boxes(raw_dir)) if side or corpus in _DOUBTFUL else []
+    lines = _of_lines(boxes, corpus)
     return _Release(
         corpus=corpus,
         split=split,
         folder=image_folder(raw_dir, split),
         labels=legal_labels(raw_dir, path, corpus),
         convention=lines,
-        others=place_side(side, others, file) if file else {},
+        others=place_side(side, side_convention(boxes, side, lines), file) if file else {},
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines; of one longer than MAX_LINE only the beginning, so that no line fills the memory."""
+def _boxes(raw_dir: Path) -> Iterator[tuple[str, Numbers]]:
+    """Image and box of every argument that has one, over the files of all splits that are there."""
+    for path in dict.fromkeys(path for split in FILES for path in text_files(raw_dir, split)):
+        for _, text in facts(path):
+            try:
+                row = parse(text)
+                for argument in (row["h"], row["t"]):
+                    if len(argument["pos"]) == 4:
+                        yield str(row["img_id"]), numbers(argument["pos"])
+            except (Refused, KeyError, *_BAD):
+                continue  # read again later, and told then
+
+
+def _read_fact(text: str, path: Path, number: int, release: _Release) -> Sample | Reject:
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-            number = 0
-            while line := file.readline(MAX_LINE + 1):
-                number += 1
-                yield number, line
-                while line and not line.endswith("\n"):
-                    line = file.readline(MAX_LINE)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _boxes(path: Path) -> Iterator[tuple[str, Numbers]]:
-    for _, line in _lines(path):
-        try:
-            row = _parse(line)
-            for argument in (row["h"], row["t"]):
-                if len(argument["pos"]) == 4:
-                    yield str(row["img_id"]), numbers(argument["pos"])
-        except (_Refused, KeyError, *_BAD):
-            continue  # read again later, and told then
-
-
-def _read_line(line: str, path: Path, number: int, release: _Release) -> Sample | Reject:
-    try:
-        return _to_sample(_parse(line), f"{release.corpus}/{release.split}/{number:06d}", release)
-    except _Refused as refused:
+        return _to_sample(parse(text), f"{release.corpus}/{release.split}/{number:06d}", release)
+    except Refused as refused:
         reason, detail = refused.args
     except KeyError as error:
         reason, detail = "missing_field", error
@@ -126,29 +144,6 @@ def _read_line(line: str, path: Path, number: int, release: _Release) -> Sample 
         reason, detail = "bad_field", error
     told = str(detail)[:300].encode(errors="replace").decode()  # a lone surrogate could not be written
     return Reject(file=str(path), line=number, reason=reason, detail=told)
-
-
-def _parse(line: str) -> Any:
-    if len(line) > MAX_LINE:
-        raise _Refused("line_too_long", f"more than {MAX_LINE:,} characters")
-    line = line.strip()
-    try:
-        line.encode()
-    except UnicodeEncodeError as error:
-        raise _Refused("not_utf8", error) from error
-    try:
-        return _literal(line)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise _Refused("not_a_literal", error) from error
-
-
-def _literal(line: str) -> Any:
-    if line.startswith('{"'):  # json.loads reads it faster, and true, false and null at all
-        try:
-            return json.loads(line)
-        except ValueError:
-            pass  # a Python dict may begin like that, too
-    return ast.literal_eval(line)
 
 
 def _to_sample(row: dict[str, Any], id_: str, release: _Release) -> Sample:
@@ -229,12 +224,12 @@ def _further(asked: tuple[Region, ...], others: tuple[Numbers, ...]) -> Iterator
 def _picture(name: str) -> str:
     path = PurePosixPath(name)
     if not path.name or path.is_absolute() or ".." in path.parts or _UNSAFE.search(name):
-        raise _Refused("bad_image_path", f"{name[:200]!r} is no file below the folder of the pictures")
+        raise Refused("bad_image_path", f"{name[:200]!r} is no file below the folder of the pictures")
     return name
 
 
-def _label(name: str, labels: Mapping[str, str] | None) -> str:
-    known = name if labels is None else labels.get(name)
+def _label(name: str, labels: Labels) -> str:
+    known = name if labels.legal is None else labels.legal.get(name)
     if not known:
-        raise _Refused("unknown_label", f"{name[:100]!r} is no label of this corpus")
+        raise Refused("unknown_label", why_unknown(name, labels))
     return known

@@ -2,8 +2,8 @@
 
 MORE states centre and size, (cx, cy, w, h). REMOTE's code (https://github.com/Nikol-coder/REMOTE) cuts
 UMRE's boxes out as (left, top, right, bottom), so UMRE's lines and every side file are looked at before
-they are believed. All numbers are fractions of the picture's width and height. A side file is a JSON
-object {img_id: {object name: [4 numbers]}}.
+they are believed: once for a release, over the files of all its splits. All numbers are fractions of the
+picture's width and height. A side file is a JSON object {img_id: {object name: [4 numbers]}}.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from morerl.corpora.more_release import read_object
 from morerl.errors import DataError
@@ -65,22 +66,51 @@ def place_side(side: Side, convention: Convention, path: Path) -> dict[str, tupl
     return placed
 
 
-def conventions(boxes: Iterable[tuple[str, Numbers]], side: Side, *, doubtful: bool) -> tuple[Convention, Convention]:
-    """What the boxes of a file's lines are, given as (img_id, box), and what those of its side file are.
+class Fit(NamedTuple):
+    """How many boxes there are, and how many of them can be read in either way."""
 
-    Lines are (cx, cy, w, h) unless `doubtful`: then each box that is impossible as corners speaks for
-    centres, each that leaves the picture by over 2 % as a centre for corners, and the majority decides,
-    so that one bad line turns nothing; a tie is centres. A box of the side file equal to a line's own of
-    that picture shows what the side file is: majority again, (cx, cy, w, h) without any such box.
+    boxes: int
+    centres: int  # none leaves the picture by more than 2 %
+    corners: int  # x1 < x2 and y1 < y2
+
+
+def fit(boxes: Iterable[Numbers]) -> Fit:
+    """Counts the boxes, and those that each convention fits."""
+    shapes = Counter(map(_shape, boxes))
+    return Fit(shapes.total(), shapes.total() - shapes["corners"], shapes.total() - shapes["centres"])
+
+
+def line_convention(found: Fit) -> Convention:
+    """Corners where they fit more boxes than centres do, so that one bad line turns nothing; a tie is centres."""
+    return cut if found.corners > found.centres else corners
+
+
+def side_convention(boxes: Iterable[tuple[str, Numbers]], side: Side, lines: Convention) -> Convention:
+    """What the boxes of a side file are, told by the lines' boxes, given as (img_id, box).
+
+    A box of the side file equal to a line's own of that picture shows it: the majority decides, and
+    (cx, cy, w, h) without any such box.
     """
     votes: Counter[str] = Counter()
     for image, box in boxes:
-        votes[_shape(box)] += 1
         votes.update(filter(None, (_match(other, box) for other in side.get(image, {}).values())))
-    lines = cut if doubtful and votes["corners"] > votes["centres"] else corners
     meant = {"as the line": lines, "corners of the line": cut, "centre of the line": corners}
     best = max(meant, key=votes.__getitem__)
-    return lines, meant[best] if votes[best] else corners
+    return meant[best] if votes[best] else corners
+
+
+def named(convention: Convention) -> str:
+    """`centres (cx, cy, w, h)` or `corners (x1, y1, x2, y2)`."""
+    return "corners (x1, y1, x2, y2)" if convention is cut else "centres (cx, cy, w, h)"
+
+
+def box_notes(found: Fit, used: Convention, *, doubtful: bool) -> list[str]:
+    """How the boxes were read, where that was doubtful or where the other way fits more of them."""
+    other, fitting = (corners, (found.corners, found.centres)) if used is cut else (cut, (found.centres, found.corners))
+    if not found.boxes or not (doubtful or fitting[1] > fitting[0]):
+        return []
+    told = f"{fitting[0]} of {found.boxes} fit, and {fitting[1]} would as {named(other)}"
+    return [f"boxes read as {named(used)}: {told}"]
 
 
 def same_box(one: Numbers, other: Numbers) -> bool:

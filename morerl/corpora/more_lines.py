@@ -74,14 +74,14 @@ def _is_array(path: Path) -> bool:
 def _elements(path: Path) -> Iterator[tuple[int, str]]:
     text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     number, position = 0, _after(text, text.index("[") + 1)
-    while text[position : position + 1] != "]" or number:
+    another = text[position : position + 1] != "]"
+    while another:
         _, end = _DECODER.raw_decode(text, position)
         number += 1
         yield number, text[position : min(end, position + MAX_LINE + 1)]
         position = _after(text, end)
-        if text[position : position + 1] != ",":
-            break
-        position = _after(text, position + 1)
+        another = text[position : position + 1] == ","
+        position = _after(text, position + another)
     if text[position : position + 1] != "]" or _after(text, position + 1) != len(text):
         raise ValueError(f"it does not end after fact {number}")
 

@@ -3,7 +3,7 @@
 MORE (doi 10.1145/3581783.3612209): txt/{train,valid,test}.txt, img_org/<split>/, rel2id.json.
 MNRE-2 (https://github.com/thecharm/MNRE): "mnre_txt/mnre_val .txt", blank included; most who use it
 keep txt/ours_val.txt, img_org/val/ and ours_rel2id.json instead. UMRE (https://github.com/Nikol-coder/REMOTE):
-umke_partner/val_set.json with one dict a line, pos_umke.json with the boxes of all splits, UMKE_IMG/.
+umke_partner/val_set.json with one dict a line or one array, pos_umke.json with the boxes of all splits, UMKE_IMG/.
 Left out: *_dict.pth, which are pickles and never opened; captions, depth maps, crops.
 """
 
@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import known_specs, load_spec
@@ -65,22 +66,57 @@ def image_folder(raw_dir: Path, split: str) -> str:
     return next(flat, f"img_org/{split}")
 
 
-def legal_labels(raw_dir: Path, text: Path, corpus: str) -> dict[str, str] | None:
-    """Label as a line may spell it -> the guideline's name of it; None: any label is legal.
+class Labels(NamedTuple):
+    """Which labels a line may bear, and who says so."""
 
-    The release's rel2id.json decides which labels are legal, the corpus's guideline what they are
-    called; with one of the two alone, that one does both. Ids are not used. Raises DataError for a
-    rel2id.json that is no JSON object, or two of them.
+    legal: Mapping[str, str] | None  # spelling -> name; None: any label
+    listed: frozenset[str] | None  # the keys of rel2id.json; None: there is no such file
+    file: str  # what that file is called
+    spelled: Mapping[str, str] | None  # spelling -> name in the guideline; None: there is none
+    guideline: str
+
+
+def legal_labels(raw_dir: Path, text: Path, corpus: str) -> Labels:
+    """The release's rel2id.json decides which labels are legal, the corpus's guideline what they are called.
+
+    With one of the two alone, that one does both; without either any label is. Ids are not used. Raises
+    DataError for a rel2id.json that is no JSON object, or two of them.
     """
-    ids = _rel2id(raw_dir, text)
+    path = _rel2id(raw_dir, text)
+    listed, file = (frozenset(read_object(path)), path.name) if path else (None, "rel2id.json")
     if corpus not in known_specs():
-        return None if ids is None else {name: name for name in ids}
+        return Labels(None if listed is None else {name: name for name in listed}, listed, file, None, corpus)
     spec = load_spec(corpus)
     names = {spelling: label.name for label in spec.labels for spelling in (label.name, *label.aliases)}
-    if ids is None:
-        return names
-    used = {names[name] for name in ids if name in names}
-    return {spelling: name for spelling, name in names.items() if name in used}
+    used = names.values() if listed is None else {names[name] for name in listed if name in names}
+    legal = {spelling: name for spelling, name in names.items() if name in used}
+    return Labels(legal, listed, file, names, corpus)
+
+
+def why_unknown(label: str, labels: Labels) -> str:
+    """Which of rel2id.json and the guideline lacks a label that is not legal, and what to do."""
+    shown = repr(label[:100])
+    if label in (labels.listed or ()) and labels.spelled is not None:
+        fix = "prepare under --name NAME with a guideline of your own"
+        return f"{shown}: {labels.file} has it, the guideline {labels.guideline} does not; {fix}"
+    if label in (labels.spelled or ()):
+        fix = "add it there if it is a label of this corpus"
+        return f"{shown}: the guideline {labels.guideline} has it, {labels.file} does not; {fix}"
+    sources = (labels.file if labels.listed is not None else "", f"the guideline {labels.guideline}")
+    told = " and ".join(filter(None, sources if labels.spelled is not None else sources[:1]))
+    return f"{shown} is no label of this corpus" + (f" (asked: {told})" if told else "")
+
+
+def label_notes(labels: Labels) -> list[str]:
+    """That a rel2id.json was found, and where it and the guideline differ."""
+    if labels.listed is None:
+        return []
+    told = [f"{labels.file}: {len(labels.listed)} labels; no others are legal"]
+    if labels.spelled is not None and (odd := sorted(labels.listed - labels.spelled.keys())):
+        told.append(f"{labels.file} has labels that the guideline {labels.guideline} lacks: {', '.join(odd)[:300]}")
+    if labels.spelled is not None and (odd := sorted({*labels.spelled.values()} - {*(labels.legal or {}).values()})):
+        told.append(f"the guideline {labels.guideline} has labels that {labels.file} lacks: {', '.join(odd)[:300]}")
+    return told
 
 
 def read_object(path: Path) -> dict[str, object]:
@@ -96,10 +132,10 @@ def read_object(path: Path) -> dict[str, object]:
     return value
 
 
-def _rel2id(raw_dir: Path, text: Path) -> dict[str, object] | None:
+def _rel2id(raw_dir: Path, text: Path) -> Path | None:
     folders = dict.fromkeys((raw_dir, text.parent))
     found = [path for folder in folders for path in _files(folder) if re.fullmatch(r".*rel2id.*\.json", path.name)]
-    return read_object(_only(found, "the label ids")) if found else None
+    return _only(found, "the label ids") if found else None
 
 
 def _named(raw_dir: Path, split: str) -> list[Path]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from morerl.corpora.scier_align import Link, align, assign
+from morerl.corpora.scier_align import Link, Unplaced, align, assign
 from morerl.corpora.scier_rows import (
     RELATIONS,
     TYPES,
@@ -130,12 +130,15 @@ def _strings(row: Placed) -> Listed:
 
 
 def _place(row: Listed) -> Placed:
+    """The row with its mentions in the order of the text, whatever order they are listed in."""
     if max(len(row.mentions), len(row.relations)) > MAX_LINKS:
         raise Refused("too_many", f"{len(row.mentions)} mentions, {len(row.relations)} relations, above {MAX_LINKS}")
     try:
-        spans = align(row.text, [string for string, _ in row.mentions])
-    except ValueError as error:
-        raise Refused("mention_not_found", str(error)) from error
+        placed = sorted(zip(align(row.text, [string for string, _ in row.mentions]), row.mentions, strict=True))
+    except Unplaced as error:
+        raise Refused(error.reason, str(error)) from error
+    spans = tuple(span for span, _ in placed)
+    row = row._replace(mentions=tuple(mention for _, mention in placed))
     links = [_link(row, *relation) for relation in row.relations]
     try:
         pairs = assign(spans, links)

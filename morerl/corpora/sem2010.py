@@ -66,7 +66,7 @@ def splits(raw_dir: Path) -> tuple[str, ...]:
     """
     has_train, has_test = (_find(raw_dir, part) is not None for part in ("train", "test"))
     if not has_test and (key := _named(raw_dir, _KEY)):
-        raise DataError(f"{key[0]} is no test file: {_KEY_IS_NO_GOLD}; want {_FILES['test'][0]}, or move {_KEY} away")
+        raise DataError(f"{key[0]} is no test file: {_KEY_IS_NO_GOLD}; want {_FILES['test'][0]}, or move it away")
     if not (has_train or has_test):
         _locate(raw_dir, "train")
     return (("train", "dev") if has_train else ()) + (("test",) if has_test else ())

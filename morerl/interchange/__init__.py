@@ -22,6 +22,7 @@ from morerl.task import TaskSpec
 
 SPLIT = re.compile(r"(?!(?i:rejected)\Z)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a split may be called: it names a file or a folder, of which rejected.jsonl is taken."""
+PLAIN = "letters, digits, . - _; not rejected"
 
 
 class Vocabulary(NamedTuple):
@@ -44,7 +45,7 @@ def by_split(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
         if sample.id in seen:
             raise DataError(f"the id {sample.id!r} occurs twice; ids must be unique in one export")
         if not SPLIT.fullmatch(sample.split):
-            raise DataError(f"{sample.id}: the split {sample.split!r} is no plain name (letters, digits, . - _; not rejected)")
+            raise DataError(f"{sample.id}: the split {sample.split!r} is no plain name ({PLAIN})")
         seen.add(sample.id)
         parts.setdefault(sample.split, []).append(sample)
     if not parts:

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 from morerl.corpora.jsonl import Refused, in_order, rejected, unseen
 from morerl.errors import DataError, ImageError
 from morerl.images import open_image
-from morerl.interchange import SPLIT, Vocabulary, by_split, new_folder, quote, vocabulary
+from morerl.interchange import PLAIN, SPLIT, Vocabulary, by_split, new_folder, quote, vocabulary
 from morerl.interchange.label_studio_task import (
     LOCAL_FILES,
     UNTYPED_MENTION,
@@ -181,7 +181,7 @@ def read(raw_dir: Path, split: str, *, corpus: str) -> Iterator[Sample | Reject]
 
 
 def _tasks(raw_dir: Path) -> Iterator[tuple[str, int, Any, str]]:
-    """(file, number in it, task, split) of every task; one that names a bad split belongs to the file's, to be refused."""
+    """(file, number in it, task, split) of every task; of the file's split, to be refused, where its own is no name."""
     paths = sorted(path for path in raw_dir.glob("*.json") if path.is_file())
     if not paths:
         raise DataError(f"no *.json in {raw_dir}; want Label Studio's export, format JSON (not JSON-MIN)")
@@ -189,7 +189,7 @@ def _tasks(raw_dir: Path) -> Iterator[tuple[str, int, Any, str]]:
         for number, task in enumerate(_list(path), 1):
             split = split_of(task, path.stem)
             if not SPLIT.fullmatch(split):
-                raise DataError(f"{path}: task {number} is of the split {split!r}, no plain name; rename it to train.json")
+                raise DataError(f"{path}: a task of no split has that of its file; name it like train.json ({PLAIN})")
             yield path.name, number, task, split
 
 

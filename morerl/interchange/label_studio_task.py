@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from morerl.corpora.jsonl import Refused, parse_sample
-from morerl.interchange import SPLIT
+from morerl.interchange import PLAIN, SPLIT
 from morerl.schema import Mention, Region, Sample, Task
 
 LOCAL_FILES = "/data/local-files/?d="
@@ -99,7 +99,7 @@ def task_sample(raw: object, number: int, split: str, corpus: str) -> Sample:
         raise Refused("no_text", f"data has no `text`, only {sorted(task.data)}; rename the key of the text")
     meta = _valid(_Meta, task.data.get("meta") or {}, "bad_meta")
     if meta.split is not None and not SPLIT.fullmatch(meta.split):
-        raise Refused("bad_meta", f"split: {meta.split!r} is no plain name (letters, digits, . - _; not rejected)")
+        raise Refused("bad_meta", f"split: {meta.split!r} is no plain name ({PLAIN})")
     id_ = task.data.get("id")
     fields: Json = {
         "id": id_ if isinstance(id_, str) else f"{corpus}/{split}/{number if task.id is None else task.id}",
