@@ -193,7 +193,7 @@ def show_table(sections: Any) -> None:
                 value = f"{row.figures[section.primary]:.2f}"
                 verdict = {True: "yes", False: "no", None: ""}[row.comparable]
                 style = "bold" if row.ours else None
-                table.add_row(section.corpus, row.system, section.primary, value, verdict, style=style)
+                table.add_row(section.title, row.system, section.primary, value, verdict, style=style)
         table.add_section()
     Console().print(table)
 
