@@ -253,3 +253,35 @@ def test_a_hundred_kilobytes_are_parsed_at_once(text):
     start = time.perf_counter()
     assert parse(text, MORE).answer is None
     assert time.perf_counter() - start < 0.5
+
+
+def held(task, **fields):
+    return Sample(id="s", corpus="c", split="test", text="a b", task=task, **fields)
+
+
+@pytest.mark.parametrize(
+    ("template", "spec", "task"), [("guided", SEM, "pair"), ("extract", load_spec("scier"), "extract")]
+)
+def test_examples_are_shown_where_they_are_asked_for(template, spec, task):
+    asked = sample() if task == "pair" else held(task)
+    plain, full = (
+        render(asked, spec, PromptSettings(template=template, examples=examples), IMAGES)[0]["content"][-1]["text"]
+        for examples in (False, True)
+    )
+    for label in (*spec.labels, *(spec.types.values() if task == "extract" else ())):
+        assert label.positive in full and label.near_miss in full
+        assert label.positive not in plain and label.near_miss not in plain
+
+
+def test_a_template_that_asks_something_else_is_refused():
+    names = held("entities")
+    with pytest.raises(ConfigError, match="'stepwise' does not ask what s asks"):
+        render(names, load_spec("wnut17"), PromptSettings(template="stepwise"), IMAGES)
+    with pytest.raises(ConfigError, match="extract is for entities and relations"):
+        render(sample(), MORE, PromptSettings(template="extract"), IMAGES)
+
+
+def test_only_the_types_asked_for_are_shown():
+    names = held("entities", types=("person",))
+    text = render(names, load_spec("wnut17"), PromptSettings(), IMAGES)[0]["content"][-1]["text"]
+    assert "- person:" in text and "- location:" not in text and "Relations" not in text and '"relations"' not in text

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from morerl.corpora import bio, jsonl, more, mrc, scier, sem2010
-from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published
+from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published, shared_texts
 from morerl.errors import ConfigError, DataError, MorerlError
 from morerl.interchange import SPLIT, brat, hf, label_studio
 from morerl.jsonl import write_json, write_records
@@ -112,10 +112,12 @@ def _splits(reader: Any, raw: Path) -> tuple[str, ...]:
 
 
 def _say_more(reader: Any, name: str, options: argparse.Namespace, found: dict[str, Counts]) -> None:
-    """What the reader has to say of the files; files of another time; splits without a sample, which end it."""
+    """What the reader tells of the files, what two splits share, what is old; a split without a sample is an error."""
     if hasattr(reader, "notes"):
         for line in reader.notes(options.raw, name):
             say(line)
+    for one, other, texts in shared_texts(found):
+        say(f"{texts} texts stand in both {one} and {other}; they are kept")
     for stale in sorted(options.out.glob("*.jsonl")):
         if stale.stem not in (*found, "rejected"):
             say(f"{stale} is from another time; this run did not write it")
