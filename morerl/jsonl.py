@@ -86,7 +86,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_text(path: Path, pieces: Iterable[str]) -> None:
-    """Writes text atomically: a reader sees the old file or the whole new one."""
+    """Writes text atomically: a reader sees the old file or the whole new one. Raises DataError for a folder."""
     if path.is_dir():
         raise DataError(f"{path} is a folder; give the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -142,6 +142,6 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path, write):
 
 def test_a_target_that_is_a_folder_leaves_no_rubbish(tmp_path):
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(DataError, match=r"a.json is a folder; give the name of a file"):
         write_json(tmp_path / "a.json", {})
     assert os.listdir(tmp_path) == ["a.json"]
