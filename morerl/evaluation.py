@@ -80,7 +80,7 @@ def compare_files(
     *,
     protocol: str | None = None,
     figure: str | None = None,
-    draws: int = 10_000,
+    draws: int = 2000,
     seed: int = 0,
 ) -> Comparison:
     """Compares two files of predictions for the same samples by one figure (default: the protocol's primary one).
@@ -104,6 +104,7 @@ def compare_runs(
     guidelines: str | None = None,
     protocol: str | None = None,
     figure: str | None = None,
+    draws: int = 2000,
 ) -> Comparison:
     """Compares two models, each given by its predictions, their .metrics.json, or a run's folder.
 
@@ -117,7 +118,7 @@ def compare_runs(
     guidelines = guidelines or known.get("guidelines")
     protocol = protocol or (of_a.metrics.protocol if of_a.metrics else None)
     files = of_a.predictions, of_b.predictions
-    return compare_files(gold, *files, guidelines, protocol=protocol, figure=figure)
+    return compare_files(gold, *files, guidelines, protocol=protocol, figure=figure, draws=draws)
 
 
 class _Scored(NamedTuple):

@@ -88,6 +88,9 @@ def compare(
     protocol: Protocol = None,
     guidelines: Guidelines = None,
     figure: Annotated[str | None, typer.Option(help="default: the protocol's primary figure")] = None,
+    draws: Annotated[
+        int, typer.Option(min=1, help="resamplings for the interval, and for p (the least is 1 / draws)")
+    ] = 2000,
     out: Annotated[Path | None, typer.Option(help="write the comparison here (JSON)")] = None,
 ) -> None:
     """Compare two models on the same samples: is the difference more than chance?
@@ -100,7 +103,7 @@ def compare(
         from morerl.evaluation import compare_runs
         from morerl.jsonl import write_json
 
-        result = compare_runs(a, b, gold=gold, guidelines=guidelines, protocol=protocol, figure=figure)
+        result = compare_runs(a, b, gold=gold, guidelines=guidelines, protocol=protocol, figure=figure, draws=draws)
         show_comparison(result)
         if out is not None:
             write_json(out, result.model_dump(mode="json"))

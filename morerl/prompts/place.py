@@ -18,7 +18,8 @@ def place(wanted: Sequence[tuple[str, Span | None]], whole: str) -> list[Span | 
     where it is read. Else longer strings first, equally long ones in the order given, each at its first occurrence
     that covers no character already taken, or else at its first one that the same string has not.
     """
-    found = {text: occurrences(text, whole) for text, claim in wanted if text and claim is None}
+    texts = {text for text, claim in wanted if text and claim is None}
+    found = {text: occurrences(text, whole) for text in texts}
     return _in_order(wanted, found) or _longest_first(wanted, found, whole)
 
 

@@ -34,7 +34,7 @@ class Comparison(Frozen):
     draws: int
 
 
-def compare(pairs: Pairs, spec: TaskSpec, name: str, figure: str, *, draws: int = 10_000, seed: int = 0) -> Comparison:
+def compare(pairs: Pairs, spec: TaskSpec, name: str, figure: str, *, draws: int = 2000, seed: int = 0) -> Comparison:
     """Compares `figure` (of the protocol `name`) from each sample's rows of counts under a and under b.
 
     `p` is two-sided, with one added to both counts, so that it is never 0. `changed`: samples whose rows differ.
