@@ -13,6 +13,7 @@ from pathlib import Path
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples, write_records
+from morerl.prompts.extraction import write_extraction
 from morerl.prompts.render import Messages, fill, render, template_of
 from morerl.runs import begin, finish
 from morerl.schema import Reasoning, Sample, extraction, label
@@ -126,5 +127,6 @@ def teacher_messages(sample: Sample, spec: TaskSpec, settings: Settings) -> Mess
         update={"template": "stepwise" if settings.teach.teacher != "mimic" else settings.prompt.template}
     )
     messages = render(sample, spec, teacher_prompt, settings.images)
-    gold = fill("gold_block", sample, spec, settings.images, gold=sample.gold)
+    written = "" if sample.task == "pair" else write_extraction(sample)
+    gold = fill("gold_block", sample, spec, settings.images, gold=sample.gold, written=written)
     return [{**messages[0], "content": [*messages[0]["content"], {"type": "text", "text": gold}]}]

@@ -20,6 +20,7 @@ LEAKS = re.compile(
     r"\bas (given|told|provided|instructed)\b|\bI (was|am) (told|given)\b",
     re.IGNORECASE | re.DOTALL,
 )
+QUOTE = re.compile("“([^”]*)”")
 STEP_TEXT = re.compile(r"^[ \t]*Step 5:(?P<text>.*?)(?=^[ \t]*Step \d+:|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -36,11 +37,16 @@ def judge(completion: str, finish_reason: str, sample: Sample, spec: TaskSpec, t
         return parsed.problems[0]
     if parsed.steps != tuple(range(1, STEPS.get(template, 0) + 1)):
         return "steps"
-    if LEAKS.search(parsed.think):
+    if LEAKS.search(_own_words(parsed.think, sample)):
         return "leak"
     if not is_right(sample, parsed.answer, spec):
         return "wrong_answer"
     return _check_candidates(parsed) if template in STEPS else None
+
+
+def _own_words(think: str, sample: Sample) -> str:
+    """The reasoning without what it quotes from the text: that may well speak of gold labels."""
+    return QUOTE.sub(lambda quote: "" if quote[1] in sample.text else quote[0], think)
 
 
 def _check_candidates(parsed: Parsed) -> str | None:

@@ -1,4 +1,6 @@
-"""Reasoning with no teacher: a short plan instantiated from the gold (MimicSFT's idea, for pair tasks).
+"""Reasoning with no teacher: a short plan instantiated from the gold (MimicSFT's idea).
+
+For pairs; extractions are in mimic_extract.
 
 `were imported into: Entity-Destination, e1 first`: words (and signs) from between the two mentions that
 speak for some label, then the decision. Which words speak is counted on the samples that are taught; the
@@ -16,6 +18,7 @@ from morerl.errors import ConfigError
 from morerl.prompts.render import Messages, render_completion
 from morerl.schema import Mention, Sample, label
 from morerl.task import DIRECTIONS, TaskSpec
+from morerl.teacher import mimic_extract
 from morerl.teacher.reply import Reply, Teacher
 
 WORD = re.compile(r"[\w'-]+|[^\w\s]")
@@ -27,18 +30,18 @@ TELLING = 0.7  # in nats: a word that makes some label about twice as likely
 
 def mimic_teacher(samples: Sequence[Sample], spec: TaskSpec) -> Teacher:
     """The teacher that is none, for those samples with gold. Raises ConfigError if one asks about a region."""
-    for sample in samples:
-        if sample.task != "pair":
-            raise ConfigError(f"teach.teacher = mimic plans over text pairs, and {sample.id} asks {sample.task!r}")
+    pairs = [sample for sample in samples if sample.task == "pair"]
+    for sample in pairs:
         if not all(isinstance(sample.argument(role), Mention) for role in (sample.head, sample.tail)):
             raise ConfigError(
-                f"teach.teacher = mimic plans over text pairs, and {sample.id} asks about a region of a picture; "
+                f"teach.teacher = mimic plans over texts, and {sample.id} asks about a region of a picture; "
                 "write reasoning.jsonl with a teacher that sees it"
             )
-    telling = telling_words(samples)
+    telling = telling_words(pairs)
 
     def answer(sample: Sample, messages: Messages) -> Reply:
-        return Reply(text=plan(sample, spec, telling), model="mimic")
+        text = plan(sample, spec, telling) if sample.task == "pair" else mimic_extract.plan(sample, spec)
+        return Reply(text=text, model="mimic")
 
     return answer
 
