@@ -168,7 +168,7 @@ def replied(**message):
     ("message", "words"),
     [
         ({"content": None}, "without content (finish_reason 'length')"),
-        ({"content": None, "reasoning_content": "hm"}, "only reasoning_content; more generate.max_new_tokens"),
+        ({"content": None, "reasoning_content": "hm"}, "only reasoning; more generate.max_new_tokens"),
         ({"content": "", "reasoning": "hm"}, "only reasoning; "),
         ({"content": None, "refusal": "I will not"}, "I will not"),
         ({"content": [{"type": "image_url"}, 5]}, "without content"),
@@ -178,6 +178,15 @@ def replied(**message):
 def test_an_answer_without_text_is_told_in_the_servers_words(serve, text_pair, caplog, message, words):
     assert ask(serve(lambda body, number: replied(**message)), [text_pair()]) == [[""]]
     assert words in caplog.text and "1 requests went wrong, 1 completions are empty" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_that_the_server_took_off_is_put_back(serve, text_pair, caplog, name):
+    reply = replied(content="<answer>none</answer>", **{name: "no link"})
+    assert ask(serve(lambda body, number: reply), [text_pair()]) == [["<think>no link</think>\n<answer>none</answer>"]]
+    whole = "<think>a</think><answer>none</answer>"
+    assert ask(serve(lambda body, number: replied(content=whole, **{name: "a"})), [text_pair()]) == [[whole]]
+    assert not caplog.text
 
 
 def test_text_parts_are_joined_and_half_a_character_is_a_question_mark(serve, text_pair, caplog):

@@ -2,7 +2,8 @@
 
 The same question and the same shape of answer as morerl.models.generate, without a model of one's own. A request that
 the server refuses, or answers with nothing, leaves an empty completion, which counts as wrong; a server that cannot be
-used at all is an error. Left out on purpose: streaming, tools, and reasoning that a server keeps apart from the answer.
+used at all is an error. Reasoning that a server keeps apart from the answer is put back in front of it. Left out on
+purpose: streaming and tools.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from morerl.errors import ConfigError, DataError, ImageError, MorerlError
 from morerl.images import views
+from morerl.models.replies import said, why_silent
 from morerl.prompts.render import Messages, render
 from morerl.schema import Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
@@ -197,30 +199,10 @@ def _texts(reply: object, n: int, question: _Question) -> list[str]:
     """What the reply's choices say, "" for one that says nothing; the client does not check their shape."""
     choices = getattr(reply, "choices", None)
     kept = choices[:n] if isinstance(choices, list) else []
-    texts = [_said(getattr(choice, "message", None)) for choice in kept]
+    texts = [said(getattr(choice, "message", None)) for choice in kept]
     if "" in texts:
-        _nothing(_why_silent(kept[texts.index("")]), question)
+        _nothing(why_silent(kept[texts.index("")]), question)
     return texts
-
-
-def _said(message: object) -> str:
-    """The content of a message, the text parts of a list joined; "" where there is none."""
-    content = getattr(message, "content", None)
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        content = "".join(part for part in parts if isinstance(part, str))
-    # half a surrogate pair, which JSON may hold, could not be written to a file
-    return content.encode("utf-8", "replace").decode() if isinstance(content, str) else ""
-
-
-def _why_silent(choice: object) -> str:
-    message = getattr(choice, "message", None)
-    told = f"a choice without content (finish_reason {getattr(choice, 'finish_reason', None)!r})"
-    if refusal := getattr(message, "refusal", None):
-        return f"{told}: {refusal}"
-    apart = next((name for name in ("reasoning_content", "reasoning") if getattr(message, name, None)), None)
-    hint = "more generate.max_new_tokens may help, or a server without a reasoning parser"
-    return f"{told}, only {apart}; {hint}" if apart else told
 
 
 def _nothing(reason: str, question: _Question) -> list[str]:
