@@ -38,7 +38,7 @@ def run_demo(settings: Settings, *, listener: Listener = lambda stage, done, tot
 
     stages: dict[str, Callable[[], object]] = {
         "draw": lambda: draw(settings),
-        "teach": lambda: run_teach(settings, listener=bar("teach")),
+        "teach": lambda: run_teach(settings, listener=lambda at: bar("teach")(at.done, at.total)),
         "sft": lambda: run_sft(settings, listener=bar("sft")),
         "rate": lambda: run_rate(settings, listener=bar("rate")),
         "grpo": lambda: run_grpo(settings, listener=bar("grpo")),

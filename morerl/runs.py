@@ -25,21 +25,25 @@ SHARED = ("data", "images", "prompt", "model", "generate")
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pillow")
 
 
-def begin(settings: Settings, stage: str, inputs: list[Path]) -> dict[str, Any] | None:
+def begin(
+    settings: Settings, stage: str, inputs: list[Path], *, sections: tuple[str, ...] = (), accept: bool = False
+) -> dict[str, Any] | None:
     """Opens a stage's folder; returns its result if the stage is already done, else None.
 
-    Raises ConfigError if the folder holds the work of other settings (naming what changed), and
-    DataError if an input file is missing.
+    `sections` of the settings are those that change what the stage makes; none given: SHARED and the stage's own.
+    Raises ConfigError if the folder holds the work of other settings (naming what changed) and `accept` does not say
+    that this is known, and DataError if an input file is missing.
     """
     folder = settings.run.dir / stage
-    record = _record(settings, stage, inputs)
+    record = _record(settings, stage, inputs, sections or (*SHARED, stage))
     old = read_json(folder / "run.json")
-    if old is not None:
+    if old is not None and not (accept and changes(old, record)):
         _refuse_other(folder, old, record)
         done = read_json(folder / "done.json")
         if done is not None:
             return done
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "done.json").unlink(missing_ok=True)
     write_text(folder / "config.yaml", [dump_settings(settings)])
     write_json(folder / "run.json", record)
     return None
@@ -57,9 +61,9 @@ def finish(settings: Settings, stage: str, result: dict[str, Any]) -> dict[str, 
     return result
 
 
-def _record(settings: Settings, stage: str, inputs: list[Path]) -> dict[str, Any]:
+def _record(settings: Settings, stage: str, inputs: list[Path], sections: tuple[str, ...]) -> dict[str, Any]:
     tree = settings.model_dump(mode="json")
-    relevant = {name: tree[name] for name in (*SHARED, stage) if name in tree} | {"seed": settings.run.seed}
+    relevant = {name: tree[name] for name in sections if name in tree} | {"seed": settings.run.seed}
     return {
         "stage": stage,
         "seed": settings.run.seed,
@@ -72,14 +76,18 @@ def _record(settings: Settings, stage: str, inputs: list[Path]) -> dict[str, Any
     }
 
 
-def _refuse_other(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What differs between two records of run.json, a line each: settings and inputs."""
     before, now = (flatten({"settings": r["settings"], "inputs": r["inputs"]}) for r in (old, new))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if changed:
-        lines = [f"  {key}: {before.get(key)!r} -> {now.get(key)!r}" for key in changed[:10]]
+    return [f"{key}: {before.get(key)!r} -> {now.get(key)!r}" for key in changed]
+
+
+def _refuse_other(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    if changed := changes(old, new):
         raise ConfigError(
             f"{folder} was made with other settings or inputs:\n"
-            + "\n".join(lines)
+            + "\n".join(f"  {line}" for line in changed[:10])
             + f"\nDelete {folder} to start this stage anew, or choose another run.dir."
         )
 

@@ -178,15 +178,25 @@ def extraction(sample: Sample) -> Extraction:
 
 
 class Reasoning(Frozen):
-    """One kept (or rejected) chain of a teacher; one line of reasoning.jsonl."""
+    """One kept (or rejected) chain of a teacher; one line of reasoning.jsonl.
+
+    What others write needs only the first four.
+    """
 
     id: str = Field(description="the sample's id")
     completion: str = Field(description="<think>...</think> <answer>...</answer>")
     model: str = Field(description="the teacher, as it named itself")
     prompt_hash: str = Field(description="SHA-256 of the messages it was shown")
+    strategy: str = Field(default="", description="name and version of what it was asked")
+    draw: int = Field(default=0, ge=0, description="which of the sample's draws this is")
+    temperature: float | None = None
+    seed: int | None = Field(default=None, description="as sent; whether it binds is the server's affair")
+    pictures: tuple[str, ...] = Field(default=(), description="SHA-256 of each picture's size and pixels as shown")
     finish_reason: str = "stop"
-    usage: dict[str, int] = {}
-    attempts: int = 1
+    usage: dict[str, int] = Field(default={}, description="tokens, as the server counts them")
+    attempts: int = Field(default=1, description="requests sent for this draw, failed ones among them")
+    time: str | None = Field(default=None, description="when the reply came, UTC")
+    pass_rate: float | None = Field(default=None, description="share of the sample's draws that are right")
     reason: str | None = Field(default=None, description="why it was rejected; null when kept")
 
 

@@ -105,13 +105,62 @@ class GenerateSettings(Section):
     _n = model_validator(mode="after")(_several_need_chance)
 
 
-class TeachSettings(Section):
-    """Who writes the reasoning, and for how many samples."""
+class PriceSettings(Section):
+    """What a teacher costs, in dollars per million tokens."""
 
-    teacher: Literal["scenes", "mimic"] = Field(
-        default="mimic", description="scenes: the drawn world's own; mimic: a plan from the gold, no teacher"
+    input: float = Field(ge=0.0, description="dollars per million prompt tokens")
+    output: float = Field(ge=0.0, description="dollars per million completion tokens")
+
+
+class GateSettings(Section):
+    """What a chain must keep to beside its answer (see morerl.teacher.gates); lengths in words of the reasoning."""
+
+    min_words: int = Field(default=10, ge=0, description="shorter reasoning is rejected")
+    max_words: int = Field(default=1000, ge=1, description="longer reasoning is rejected")
+    repeats: int | None = Field(
+        default=1, ge=1, description="so many chains may have the very same reasoning; null: any number"
+    )
+
+
+class TeachSettings(Section):
+    """Who writes the reasoning, how he is asked, and for how many samples."""
+
+    strategy: Literal["stepwise", "guided", "mimic", "distill"] = Field(
+        default="mimic",
+        description="stepwise: MORE-R1's six steps towards a gold answer that is shown; guided: along the guideline, "
+        "gold shown; distill: gold not shown, of several draws one that is right is kept; mimic: a plan filled in from "
+        "the gold, no teacher",
     )
     share: float = Field(default=0.25, gt=0.0, le=1.0, description="of the train samples of each label")
+    endpoint: str | None = Field(
+        default=None,
+        description="an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1; scenes: the drawn world's own",
+    )
+    model: str | None = Field(default=None, description="the teacher's name at the endpoint")
+    temperature: float | None = Field(default=0.0, ge=0.0, description="of the first draw; null: not sent")
+    retries: int = Field(default=3, ge=0, description="further draws of a sample whose chain a gate rejects")
+    retry_temperature: float | None = Field(default=0.7, ge=0.0, description="of those draws; null: not sent")
+    draws: int = Field(default=8, ge=1, description="distill: draws a sample, all at retry_temperature")
+    max_new_tokens: int = Field(default=2048, ge=1, description="tokens a reply may have")
+    structured: bool = Field(
+        default=False,
+        description="constrain the answer part by a structural tag (vLLM, SGLang); the parser judges it all the same",
+    )
+    request: dict[str, Any] = Field(
+        default={},
+        description="sent with every request, untouched, e.g. {reasoning_effort: low}; a null takes an option out, "
+        "as in {max_tokens: null, max_completion_tokens: 4096}",
+    )
+    prices: dict[str, PriceSettings] = Field(default={}, description="model -> its price; none: cost is not known")
+    gates: GateSettings = GateSettings()
+
+    @model_validator(mode="after")
+    def _asks_somebody(self) -> TeachSettings:
+        if self.strategy != "mimic" and self.endpoint is None:
+            raise ValueError(f"strategy {self.strategy} asks a teacher: set teach.endpoint and teach.model")
+        if self.endpoint not in (None, "scenes") and self.model is None:
+            raise ValueError("teach.model must say which model the endpoint shall answer with")
+        return self
 
 
 class DevSettings(Section):

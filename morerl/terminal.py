@@ -93,6 +93,26 @@ def sample_bar(stage: str) -> Iterator[Callable[[int, int], object]]:
 
 
 @contextlib.contextmanager
+def teach_bar() -> Iterator[Callable[[Any], object]]:
+    """A bar for a teacher's run (`morerl.teacher.ask.Progress`): kept, rejected by reason, tokens, money, at once."""
+    with _progress() as progress:
+        task = progress.add_task("teach", total=None, figures="")
+        yield lambda at: progress.update(task, completed=at.done, total=at.total, figures=_taught(at))
+
+
+def _taught(at: Any) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in at.rejected.most_common(3))
+    parts = [f"kept {at.kept}", f"rejected {at.rejected.total()}" + (f" ({reasons})" if reasons else "")]
+    if at.tokens:
+        parts.append(f"{at.tokens:,} tokens")
+    if at.usd is not None:
+        parts.append(f"${at.usd:.2f}")
+    if at.ceiling:
+        parts.append(f"{at.ceiling} at once")
+    return "  ".join(parts)
+
+
+@contextlib.contextmanager
 def row_bar(stage: str) -> Iterator[Callable[[], object]]:
     """A bar for rows whose number is not known before the last."""
     with _progress(transient=True) as progress:
@@ -216,3 +236,41 @@ def show_before_after(result: dict[str, Any]) -> None:
     seconds = sum(result["seconds"].values())
     say(f"{seconds:.0f} s in all, {result['peak_memory_mb']:.0f} MB at the peak")
     say(f"look at {result['report']}")
+
+
+def show_taught(totals: dict[str, Any], out: Any) -> None:
+    """What a teacher's run left."""
+    rejected = ", ".join(f"{reason} {count}" for reason, count in totals["rejected"].items())
+    say(f"{totals['kept']} of {totals['asked']} samples have a chain in {out}")
+    say(f"rejected chains: {rejected or 'none'}")
+    if "tokens" in totals:
+        cost = "cost unknown" if totals["usd"] is None else f"${totals['usd']:.2f}"
+        used = totals["tokens"]
+        say(f"{totals['attempts']} requests, {used['prompt']:,} + {used['completion']:,} tokens, {cost}")
+    if totals.get("unanswered"):
+        say(f"{totals['unanswered']} samples have no reply yet; the same command asks for them again")
+    if totals["stopped"] == "budget":
+        say("stopped at the cap; raise it, and the same command goes on")
+
+
+def show_estimate(found: Any, settings: Any) -> None:
+    """What a run would ask and cost (`morerl.teacher.estimate.Estimate`), and its first prompt."""
+    teach = settings.teach
+    for block in found.example[0]["content"]:
+        say(block.get("text", "[picture]"))
+    say("")
+    labels = ", ".join(f"{name} {count}" for name, count in list(found.by_label.items())[:8])
+    more = f" and {len(found.by_label) - 8} more" if len(found.by_label) > 8 else ""
+    say(f"{teach.strategy} at {teach.endpoint}, model {teach.model or 'scenes'}; nothing was sent")
+    say(f"{found.samples} samples ({labels}{more}); {found.kept} have a reply at hand")
+    say(f"to ask: {found.prompt_tokens:,} prompt tokens (estimate), {found.pictures} pictures among them")
+    say(f"the longest prompt: {found.longest_prompt:,} tokens; a reply: at most {found.max_new_tokens:,}")
+    say(f"draws a sample: at most {found.draws}")
+    if found.usd_most is None:
+        say(f"cost unknown: set teach.prices for {teach.model or 'scenes'}, in dollars per million tokens")
+        return
+    say(f"cost: ${found.usd_least:,.2f} for the prompts, ${found.usd_most:,.2f} if every draw is as long as allowed")
+    if found.usd_likely is not None:
+        say(f"cost as the replies at hand were ({found.reply_tokens:,.0f} tokens): ${found.usd_likely:,.2f}")
+    else:
+        say("run it with --limit 20 for an estimate from real replies")

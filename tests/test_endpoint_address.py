@@ -1,5 +1,6 @@
 """Addresses and keys of endpoints: what cannot be used is refused before anything is sent, and never repeated."""
 
+import asyncio
 import contextlib
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from test_endpoint import ask
 
 from morerl.errors import ConfigError
-from morerl.models import endpoint
+from morerl.models import address
+from morerl.models.transport import Transport
 
 
 def test_a_key_is_needed_elsewhere_and_must_look_like_one(monkeypatch, text_pair):
@@ -32,9 +34,9 @@ def test_an_address_that_cannot_be_used_is_not_repeated(url, text_pair):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.one_of(st.text(max_size=30), st.from_regex(endpoint._URL, fullmatch=True)))
+@given(st.one_of(st.text(max_size=30), st.from_regex(address._URL, fullmatch=True)))
 def test_any_address_is_a_client_or_a_config_error(url):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", "k")
         with contextlib.suppress(ConfigError):
-            endpoint._client(url).close()
+            asyncio.run(Transport(url, concurrency=1).__aexit__())

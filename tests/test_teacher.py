@@ -1,26 +1,24 @@
 """The teacher's road: which samples are asked, what it is shown, what every gate catches, what is kept."""
 
-import math
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from morerl.teacher.reply import Reply
 
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_records, read_samples
 from morerl.prompts.parse import parse
-from morerl.prompts.render import fill, render, render_completion
+from morerl.prompts.render import render_completion
 from morerl.runs import read_json
 from morerl.schema import Gold, Mention, Reasoning, Region, Sample
 from morerl.settings import Settings
-from morerl.teacher.build import build, choose, run_teach, teacher, teacher_messages
+from morerl.teacher.build import build, choose, run_teach, teacher
 from morerl.teacher.gates import judge
-from morerl.teacher.mimic import plan, telling_words
-from morerl.teacher.reply import Reply
 
-MORE, SEM = load_spec("more"), load_spec("sem2010")
+MORE = load_spec("more")
 GOLD = "/per/misc/awarded"
 CHAIN = "\n".join(
     f"Step {number}: {text}"
@@ -75,63 +73,6 @@ def test_choose_never_takes_more_than_there_are(labels, share):
     chosen = choose([sample(i, label) for i, label in enumerate(labels)], share, seed=0)
     assert len({s.id for s in chosen}) == len(chosen)
     assert {s.gold.label for s in chosen} == set(labels)
-
-
-# --- what it is shown
-
-
-@pytest.mark.parametrize("template", ["stepwise", "stepwise_brief", "guided", "excerpt"])
-def test_only_the_teacher_is_shown_the_gold(tmp_path, template):
-    run = settings(tmp_path, prompt={"template": template})
-    (student,) = render(sample(), MORE, run.prompt, run.images)
-    (taught,) = teacher_messages(sample(), MORE, run)
-    *shown, gold = taught["content"]
-    assert GOLD in gold["text"] and "never mention that it was given" in gold["text"]
-    other = sample(label="none")
-    assert student == render(other, MORE, run.prompt, run.images)[0]
-    assert shown == teacher_messages(other, MORE, run)[0]["content"][:-1]
-    assert gold["text"] not in student["content"][-1]["text"]
-    assert shown[-1]["text"] == fill("stepwise", sample(), MORE, run.images)
-
-
-# --- the gates
-
-
-@pytest.mark.parametrize(
-    ("think", "answer", "verdict"),
-    [
-        (CHAIN, GOLD, None),
-        (CHAIN, GOLD.upper().removeprefix("/"), None),
-        (CHAIN, "/per/misc/party", "wrong_answer"),
-        (CHAIN, "none", "wrong_answer"),
-        (CHAIN, "gold", "unknown_label"),
-        (CHAIN, "", "empty_answer"),
-        (CHAIN + "<answer>none</answer>", GOLD, "repeated_tag"),
-        ("", GOLD, "empty_think"),
-        ("It is so.", GOLD, "steps"),
-        (CHAIN.replace("Step 4: ", ""), GOLD, "steps"),
-        (CHAIN.replace("Step 4", "Step 7"), GOLD, "steps"),
-        (CHAIN + "\nStep 7: more.", GOLD, "steps"),
-        (CHAIN.replace("awarded, ", ""), GOLD, "candidates"),
-        (CHAIN.replace("none, awarded", "none, unawarded"), GOLD, "candidates"),
-        (CHAIN + " This is the gold answer.", GOLD, "leak"),
-        (CHAIN + " It matches the ground truth relation.", GOLD, "leak"),
-        (CHAIN + " Given that the correct label is this, yes.", GOLD, "leak"),
-        (CHAIN + " As instructed, I agree.", GOLD, "leak"),
-        (CHAIN + " I was told so.", GOLD, "leak"),
-        (CHAIN.replace("the winner", "the Golden Quill goes to her, a golden day"), GOLD, None),
-        (CHAIN.replace("the winner", "she was given a prize, the correct one"), GOLD, None),
-    ],
-)
-def test_every_gate_names_its_fault(think, answer, verdict):
-    text = render_completion(think, answer)
-    assert judge(text, "stop", sample(), MORE, "stepwise") == verdict
-    assert judge(text, "length", sample(), MORE, "stepwise") == "truncated"
-
-
-def test_a_template_without_steps_asks_for_none():
-    assert judge(render_completion("so", GOLD), "stop", sample(), MORE, "excerpt") is None
-    assert judge(render_completion(CHAIN, GOLD), "stop", sample(), MORE, "excerpt") == "steps"
 
 
 # --- what is kept
@@ -191,51 +132,3 @@ def test_the_scenes_teacher_makes_every_fault_and_each_is_caught(world, tmp_path
 def test_the_scenes_teacher_without_scenes_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="draw_scenes"):
         teacher(settings(tmp_path), MORE, [])
-
-
-def pair(label, *, swapped=False, between="", number=0):
-    """A text pair: "Ana <between> wins the Golden Quill", asked about Ana and wins."""
-    gap = f" {between} " if between else " "
-    start = 3 + len(gap)
-    one = sample(number, label).model_copy(
-        update={"regions": (), "image": None, "text": f"Ana{gap}wins the Golden Quill"}
-    )
-    mentions = (ANA, Mention(id="m1", start=start, end=start + 4, text="wins"))
-    head, tail = ("m1", "m0") if swapped else ("m0", "m1")
-    return one.model_copy(update={"mentions": mentions, "head": head, "tail": tail})
-
-
-@pytest.mark.parametrize("answer", SEM.answers)
-@pytest.mark.parametrize("swapped", [False, True])
-def test_a_mimic_chain_parses_to_the_gold_and_passes_the_gates(answer, swapped):
-    one = pair(answer, swapped=swapped, between="into")
-    chain = plan(one, SEM, {"into": 1.0})
-    parsed = parse(chain, SEM, one)
-    assert parsed.answer == answer and parsed.well_formed
-    assert judge(chain, "stop", one, SEM, "excerpt") is None
-
-
-def test_telling_words_are_those_that_raise_a_label_whatever_their_case():
-    into, other = "Entity-Destination(e1,e2)", "Other"
-    samples = [pair(into, between=f"{'Into' if n % 2 else 'into'} the", number=n) for n in range(10)]
-    samples += [pair(other, between="of the", number=n) for n in range(90)]
-    samples += [pair(into, between="rare", number=n) for n in range(2)]
-    telling = telling_words(samples)
-    # P(into | "into") = (10 + 5 * 12/102) / 15 against 12/102
-    assert telling == {"into": pytest.approx(math.log((10 + 5 * 12 / 102) / 15 * 102 / 12))}
-
-
-def test_a_plan_quotes_the_three_most_telling_words_in_their_order():
-    telling = {"from": 1.0, "by": 3.0, "made": 2.0, "slowly": 0.8}
-    chain = plan(pair("Other", between="slowly Made from, and by the"), SEM, telling)
-    assert chain.startswith("<think> Made from by: no listed relation</think>")
-
-
-def test_mimic_is_chosen_by_the_settings_and_sees_no_picture(tmp_path):
-    samples = [pair("Cause-Effect(e2,e1)", number=n) for n in range(4)]
-    ask = teacher(settings(tmp_path, teach={"teacher": "mimic"}), SEM, samples)
-    reply = ask(samples[0], [])
-    assert reply.model == "mimic"
-    assert reply.text.startswith("<think> no cue: Cause-Effect, e2 first</think>")
-    with pytest.raises(ConfigError, match="asks about a region"):
-        teacher(settings(tmp_path, teach={"teacher": "mimic"}), SEM, [sample()])

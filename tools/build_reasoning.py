@@ -1,44 +1,143 @@
-"""Builds reasoning data for SFT: a share of each label's train samples, explained and judged.
+"""Builds reasoning data for SFT: a share of each label's train samples, explained by a teacher and judged.
 
-    python tools/build_reasoning.py configs/sem2010/tiny.yaml
+    python tools/build_reasoning.py configs/scier/mimic.yaml             # no teacher at all: a plan from the gold
+    python tools/build_reasoning.py configs/more/teach.yaml --dry-run    # what would be asked, and what it may cost
+    python tools/build_reasoning.py configs/more/teach.yaml --limit 20   # a first look
+    python tools/build_reasoning.py configs/more/teach.yaml --audit 20   # a page to read: <run.dir>/teach/audit.html
+    python tools/build_reasoning.py configs/more/teach.yaml --max-usd 50
 
-Writes <run.dir>/reasoning.jsonl, and rejected.jsonl with the reason for each reject.
+teach.endpoint is any OpenAI-compatible server (vLLM, SGLang, a vendor); the key is the environment's OPENAI_API_KEY.
+Writes <run.dir>/reasoning.jsonl, rejected.jsonl with the reason for each reject, and teach/teach.json with the totals.
+Every reply is kept as it comes: stop it with Ctrl-C, kill it, raise a cap; the same command goes on from there and pays
+for nothing twice.
+
+Exit codes: 0 well; 2 a problem the message explains; 3 not whole (a cap was reached, or samples have no reply: run it
+again); 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
+import re
 import sys
-from collections import Counter
 from pathlib import Path
-
-from rich.progress import Progress
+from typing import Any
 
 from morerl.config import load_settings
-from morerl.errors import MorerlError
-from morerl.jsonl import read_records
-from morerl.schema import Reasoning
-from morerl.teacher.build import run_teach
+from morerl.errors import ConfigError
+from morerl.jsonl import stream_samples
+from morerl.report.audit import write_audit
+from morerl.settings import Settings
+from morerl.teacher.build import Options, plan, run_teach
+from morerl.teacher.estimate import estimate
+from morerl.teacher.merge import merge
+from morerl.terminal import one_message, sample_bar, say, show_estimate, show_taught, teach_bar
 
 
 def main() -> int:
-    """Returns the exit code: 0 well, 2 a problem the message explains."""
+    """Returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    asked = _parser().parse_args()
+    with one_message():
+        settings = load_settings(asked.config, asked.overrides)
+        options = Options(
+            limit=asked.limit,
+            resume=asked.resume,
+            max_usd=asked.max_usd,
+            max_tokens=asked.max_tokens,
+            concurrency=asked.concurrency,
+            shard=_shard(asked.shard),
+        )
+        if asked.dry_run:
+            return _dry_run(settings, options)
+        if asked.audit:
+            return _audit(settings, options, asked.audit)
+        if asked.merge:
+            return _told(merge(settings), settings, options)
+        with teach_bar() as listener:
+            totals = run_teach(settings, options=options, listener=listener)
+        return _told(totals, settings, options)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
-    options = parser.parse_args()
-    try:
-        settings = load_settings(options.config, options.overrides)
-        with Progress() as progress:
-            task = progress.add_task("teach", total=None)
-            out = run_teach(settings, listener=lambda done, n: progress.update(task, completed=done, total=n))
-    except MorerlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    kept = sum(1 for _ in read_records(out, Reasoning))
-    rejected = Counter(row.reason for row in read_records(out.with_name("rejected.jsonl"), Reasoning))
-    print(f"kept {kept} in {out}; rejected {rejected.total()}: {dict(rejected)}")
+    parser.add_argument("config", type=Path, help="the run's YAML")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to override")
+    parser.add_argument("--dry-run", action="store_true", help="render, count and price every prompt; send nothing")
+    parser.add_argument("--limit", type=_above_zero, metavar="N", help="only the first N of the chosen samples")
+    parser.add_argument(
+        "--resume",
+        choices=("never", "if-possible", "always"),
+        default="if-possible",
+        help="what to do with an old folder. if-possible: go on, unless settings or prompts changed, then say what. "
+        "always: go on all the same, asking anew only where a request differs. never: move it aside and ask everything "
+        "anew (default: if-possible)",
+    )
+    parser.add_argument(
+        "--max-usd", type=float, metavar="USD", help="never spend more in this folder, failed attempts included"
+    )
+    parser.add_argument(
+        "--max-tokens", type=_above_zero, metavar="N", help="likewise in tokens, prompts and replies together"
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_above_zero,
+        default=16,
+        metavar="N",
+        help="requests at once, at most: fewer while the server says 429 or 503 (default: 16)",
+    )
+    parser.add_argument("--shard", metavar="I/N", help="only the I-th of N parts, for several machines at once")
+    parser.add_argument("--merge", action="store_true", help="join the parts: their folders teach-I-of-N in run.dir")
+    parser.add_argument(
+        "--audit", type=_above_zero, metavar="N", help="write N random kept and N rejected chains as a page to read"
+    )
+    return parser
+
+
+def _above_zero(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(f"--shard {text}: write I/N with I from 1 to N, e.g. 2/4")
+    return int(match[1]), int(match[2])
+
+
+def _dry_run(settings: Settings, options: Options) -> int:
+    work = plan(settings, options)
+    if settings.teach.strategy == "mimic":
+        say(f"{len(work.chosen)} plans would be written, with no teacher and at no cost")
+        return 0
+    with sample_bar("render") as listener:
+        found = estimate(work, settings, limit=options.limit, listener=listener)
+    show_estimate(found, settings)
     return 0
+
+
+def _audit(settings: Settings, options: Options, n: int) -> int:
+    work = plan(settings, options)
+    out = work.folder / "audit.html"
+    train = stream_samples(settings.data.dir / "train.jsonl")
+    kept, rejected = work.out, work.out.with_name("rejected.jsonl")
+    root = settings.data.image_root
+    write_audit(kept, rejected, train, work.spec, out, n=n, seed=settings.run.seed, image_root=root)
+    say(f"look at {out}")
+    return 0
+
+
+def _told(totals: dict[str, Any], settings: Settings, options: Options) -> int:
+    work = plan(settings, options)
+    show_taught(totals, work.out)
+    as_asked = totals["complete"] or (options.limit is not None and totals["asked"] >= options.limit)
+    return 0 if as_asked and not totals["stopped"] and not totals.get("unanswered") else 3
 
 
 if __name__ == "__main__":

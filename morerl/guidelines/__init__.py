@@ -29,14 +29,19 @@ def load_spec(name_or_path: str) -> TaskSpec:
     A file is read once per process. Raises ConfigError for a name that is not packaged, DataError
     (naming file and key) for a file that cannot be read, is not YAML or does not fit TaskSpec.
     """
+    return _read(guideline_file(name_or_path))
+
+
+def guideline_file(name_or_path: str) -> Path:
+    """The YAML file of a guideline. Raises ConfigError as `load_spec` does."""
     if name_or_path in known_specs():
-        return _read(_PACKAGED / f"{name_or_path}.yaml")
+        return _PACKAGED / f"{name_or_path}.yaml"
     try:
         path = Path(name_or_path).expanduser()
     except RuntimeError as error:  # ~nobody
         raise ConfigError(f"{name_or_path}: {error}") from error
     if path.suffix.lower() in _SUFFIXES or path.is_file():
-        return _read(path.resolve())
+        return path.resolve()
     raise ConfigError(
         f"no guideline is called {name_or_path!r}; known names: {', '.join(known_specs())}. "
         "A guideline of your own is given as the path of its .yaml file"

@@ -34,8 +34,17 @@ def render(sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: Image
     Raises ConfigError for an unknown template, and for one that asks something else than the sample.
     """
     pictures = [{"type": "image"} for _ in range(picture_count(sample, images))]
-    text = fill(template_of(sample, prompt), sample, spec, images, shown=_examples if prompt.examples else _nothing)
+    text = fill(template_of(sample, prompt), sample, spec, images, examples=prompt.examples)
     return [{"role": "user", "content": [*pictures, {"type": "text", "text": text}]}]
+
+
+def extend(messages: Messages, text: str) -> Messages:
+    """The messages of `render` with a paragraph more at their end.
+
+    In the same part: chat templates set parts side by side with nothing between them.
+    """
+    *pictures, asked = messages[0]["content"]
+    return [{**messages[0], "content": [*pictures, {**asked, "text": f"{asked['text']}\n\n{text}"}]}]
 
 
 def template_of(sample: Sample, prompt: PromptSettings) -> str:
@@ -55,16 +64,20 @@ def steps_of(sample: Sample, prompt: PromptSettings) -> int:
     return STEPS.get(template_of(sample, prompt), 0)
 
 
-def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, **extra: object) -> str:
+def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, *, examples: bool = False) -> str:
     """The text of a template for one sample. Data are values, never template source."""
-    if template != "gold_block" and (template == EXTRACT) != (sample.task != "pair"):
+    if (template == EXTRACT) != (sample.task != "pair"):
         right = "leave it out or take extract" if sample.task != "pair" else "extract is for entities and relations"
         raise ConfigError(f"prompt.template: {template!r} does not ask what {sample.id} asks ({sample.task}); {right}")
     asked = _pair(sample) if sample.task == "pair" else _extraction(sample, spec)
-    pictures = () if sample.image is None else images.views
-    return _template(template).render(
-        text=sample.text, question=spec.question, spec=spec, pictures=pictures, **asked, **{"shown": _nothing, **extra}
-    )
+    pictures, shown = () if sample.image is None else images.views, _examples if examples else _nothing
+    common = {"text": sample.text, "question": spec.question, "spec": spec, "pictures": pictures, "shown": shown}
+    return _template(TEMPLATES, template).render(**common, **asked)
+
+
+def fill_file(path: Path, **values: object) -> str:
+    """The text of a template that lies beside the code which fills it. Values are data, never template source."""
+    return _template(path.parent, path.stem).render(**values)
 
 
 def _nothing(label: Label | ArgumentType) -> str:
@@ -94,9 +107,9 @@ def _extraction(sample: Sample, spec: TaskSpec) -> dict[str, object]:
 
 
 @cache
-def _template(name: str) -> Any:
+def _template(folder: Path, name: str) -> Any:
     environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         autoescape=False,
         keep_trailing_newline=False,
@@ -104,7 +117,7 @@ def _template(name: str) -> Any:
     try:
         return environment.get_template(f"{name}.jinja")
     except TemplateNotFound as error:
-        known = ", ".join(sorted(path.stem for path in TEMPLATES.glob("*.jinja")))
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.jinja")))
         raise ConfigError(f"prompt.template: no template {name!r}; known: {known}") from error
 
 

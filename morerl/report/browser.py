@@ -43,16 +43,19 @@ def is_gold(sample: Sample, prediction: Prediction) -> bool:
 
 
 def written(answer: Gold | Extraction | str | dict[str, Any] | None) -> str | None:
-    """A label, or an extraction as one line: its entities with their types, then its relations."""
-    if isinstance(answer, Gold):
-        return answer.label
-    if answer is None or isinstance(answer, str):
-        return answer
+    """A label, or an extraction as one line (see `stated`); None where there is no answer."""
+    return None if answer is None else "; ".join(stated(answer) or ["(nothing)"])
+
+
+def stated(answer: Gold | Extraction | str | dict[str, Any]) -> list[str]:
+    """What an answer states, a line each: a label, or an extraction's entities with their types, then its relations."""
+    if isinstance(answer, Gold | str):
+        return [answer.label if isinstance(answer, Gold) else answer]
     found = answer if isinstance(answer, Extraction) else Extraction.model_validate(answer)
     names = {entity.id: entity.text for entity in found.entities}
     entities = [f"{entity.text} [{entity.type}]" for entity in found.entities]
     relations = [f"{names.get(r.head, r.head)} -{r.label}-> {names.get(r.tail, r.tail)}" for r in found.relations]
-    return "; ".join([*sorted(entities), *sorted(relations)]) or "(nothing)"
+    return [*sorted(entities), *sorted(relations)]
 
 
 def outcomes(run: Run) -> dict[str, Outcome]:
@@ -92,14 +95,15 @@ def browser(run: Run, limit: int) -> dict[str, Any]:
     place = {name: index for index, name in enumerate(names)}
     return {
         "stages": list(run.predictions),
-        "pictures": [_picture(run.image_root, name).as_json() for name in names],
+        "pictures": [picture(run.image_root, name).as_json() for name in names],
         "samples": [sample_json(sample, run, found[sample.id], place) for sample in samples],
         "total": dict(Counter(found.values())),
         "seed": run.seed,
     }
 
 
-def _picture(root: Path | None, name: str) -> Picture:
+def picture(root: Path | None, name: str) -> Picture:
+    """The picture's thumbnail, or why there is none."""
     if root is None:
         return Picture(reason="data.image_root is not set in config.yaml")
     return thumbnail(root, name)

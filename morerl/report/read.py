@@ -76,7 +76,7 @@ def read_run(run_dir: Path) -> Run:
         name=run_dir.resolve().name,
         settings=settings,
         config_text=dump_settings(settings) if settings else "",
-        about=_read(notes, _home(run_dir, "run.json"), "run.json", _read_object, {}),
+        about=_read(notes, _home(run_dir, "run.json"), "run.json", read_object, {}),
         metrics=_metrics(notes, figures),
         controls=_numbers(figures.get("controls")),
         seconds=_numbers(figures.get("seconds")),
@@ -112,7 +112,8 @@ def _home(run_dir: Path, name: str) -> Path:
     return next((home for home in homes if (home / name).exists()), run_dir)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object a file holds. Raises ValueError for anything else."""
     value = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(value, dict):
         raise ValueError(f"want a JSON object, found {type(value).__name__}")
@@ -123,9 +124,9 @@ def _read_figures(notes: Notes, run_dir: Path) -> dict[str, Any]:
     """metrics.json, or what scoring left beside the predictions, in the same form."""
     beside = _test_files(run_dir, ".test.metrics.json")
     if not beside or (run_dir / "metrics.json").exists():
-        return _read(notes, run_dir, "metrics.json", _read_object, {})
+        return _read(notes, run_dir, "metrics.json", read_object, {})
     found = {
-        name: _read(notes, run_dir / "predictions", f"{name}.test.metrics.json", _read_object, {}) for name in beside
+        name: _read(notes, run_dir / "predictions", f"{name}.test.metrics.json", read_object, {}) for name in beside
     }
     stages = {name: value for name, value in found.items() if name not in CONTROLS}
     primaries = {name: value.get("primary") or {} for name, value in found.items() if name in CONTROLS}

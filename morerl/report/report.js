@@ -1,19 +1,4 @@
-// The theme switch and the sample browser: list, filters, keys. Follows sample.js in one script.
-
-// ---- theme
-
-function startTheme() {
-  const button = document.getElementById("theme");
-  const root = document.documentElement;
-  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
-  const name = () => (button.textContent = dark() ? "Light theme" : "Dark theme");
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    root.dataset.theme = dark() ? "light" : "dark";
-    name();
-  });
-  name();
-}
+// The sample browser: list, filters, keys. Follows sample.js in one script.
 
 // ---- the list, the filters, the keys
 
@@ -189,5 +174,4 @@ function startBrowser() {
   new ResizeObserver(() => state.shown.length && link(state.parts.stage)).observe(state.parts.stage);
 }
 
-startTheme();
 startBrowser();

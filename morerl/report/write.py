@@ -34,15 +34,19 @@ def write_report(run_dir: Path, out: Path, *, max_samples: int = MAX_SAMPLES) ->
 
     A section whose file is missing says so in its place. Raises DataError if there is no such folder.
     """
-    page = render(read_run(run_dir), max_samples)
-    # a lone surrogate can enter through a JSON escape and has no UTF-8 form
-    write_text(out, [page.encode("utf-8", "replace").decode("utf-8")])
+    write_page(out, render(read_run(run_dir), max_samples))
+
+
+def write_page(out: Path, page: str) -> None:
+    """Writes a page atomically, whatever characters the data brought into it."""
+    # a lone surrogate can enter through a JSON escape and has no UTF-8 form; a NUL ends up as nothing in a browser
+    write_text(out, [page.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")])
 
 
 def render(run: Run, max_samples: int = MAX_SAMPLES) -> str:
     """The page."""
-    script, style = _asset("sample.js") + _asset("report.js"), _asset("report.css")
-    template = _environment().get_template("report.html.jinja")
+    script, style = "".join(map(asset, ("theme.js", "sample.js", "report.js"))), asset("report.css")
+    template = environment().get_template("report.html.jinja")
     return template.render(
         policy=policy(script, style),
         script=Markup(script),
@@ -104,8 +108,9 @@ def count(value: float) -> str:
     return f"{round(value):,}"
 
 
-def _environment() -> SandboxedEnvironment:
-    environment = SandboxedEnvironment(
+def environment() -> SandboxedEnvironment:
+    """Templates of this folder: what they are given is escaped, and what they are not given is an error."""
+    made = SandboxedEnvironment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
@@ -113,11 +118,12 @@ def _environment() -> SandboxedEnvironment:
         lstrip_blocks=True,
     )
     filters: dict[str, Callable[..., Any]] = {"duration": duration, "points": points, "count": count}
-    environment.filters.update(filters)
-    return environment
+    made.filters.update(filters)
+    return made
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a script or stylesheet of this folder."""
     # read in text mode: a checkout with CRLF line ends must still give the hash the browser computes
     return (HERE / name).read_text(encoding="utf-8")
 

@@ -1,6 +1,4 @@
-"""Reasoning with no teacher: a short plan instantiated from the gold (MimicSFT's idea).
-
-For pairs; extractions are in mimic_extract.
+"""mimic's plan for a pair of a text: one line filled in from the gold.
 
 `were imported into: Entity-Destination, e1 first`: words (and signs) from between the two mentions that
 speak for some label, then the decision. Which words speak is counted on the samples that are taught; the
@@ -14,36 +12,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from morerl.errors import ConfigError
-from morerl.prompts.render import Messages, render_completion
+from morerl.prompts.render import render_completion
 from morerl.schema import Mention, Sample, label
 from morerl.task import DIRECTIONS, TaskSpec
-from morerl.teacher import mimic_extract
-from morerl.teacher.reply import Reply, Teacher
 
 WORD = re.compile(r"[\w'-]+|[^\w\s]")
 CUES = 3  # at most so many words are quoted
 RARE = 3  # a word in fewer samples is no evidence
 PRIOR = 5.0  # samples' worth of the labels' own shares that a word's counts are smoothed with
 TELLING = 0.7  # in nats: a word that makes some label about twice as likely
-
-
-def mimic_teacher(samples: Sequence[Sample], spec: TaskSpec) -> Teacher:
-    """The teacher that is none, for those samples with gold. Raises ConfigError if one asks about a region."""
-    pairs = [sample for sample in samples if sample.task == "pair"]
-    for sample in pairs:
-        if not all(isinstance(sample.argument(role), Mention) for role in (sample.head, sample.tail)):
-            raise ConfigError(
-                f"teach.teacher = mimic plans over texts, and {sample.id} asks about a region of a picture; "
-                "write reasoning.jsonl with a teacher that sees it"
-            )
-    telling = telling_words(pairs)
-
-    def answer(sample: Sample, messages: Messages) -> Reply:
-        text = plan(sample, spec, telling) if sample.task == "pair" else mimic_extract.plan(sample, spec)
-        return Reply(text=text, model="mimic")
-
-    return answer
 
 
 def plan(sample: Sample, spec: TaskSpec, telling: dict[str, float]) -> str:

@@ -1,0 +1,17 @@
+"use strict";
+// The switch between the light and the dark theme; until it is used the reader's system decides.
+
+function startTheme() {
+  const button = document.getElementById("theme");
+  const root = document.documentElement;
+  const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+  const name = () => (button.textContent = dark() ? "Light theme" : "Dark theme");
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    name();
+  });
+  name();
+}
+
+startTheme();
