@@ -23,7 +23,8 @@ from morerl.jsonl import write_records
 from morerl.prompts.render import render_completion
 from morerl.schema import Gold, Mention, Sample
 from morerl.settings import Settings
-from morerl.teacher.build import Options, run_teach
+from morerl.teacher.build import run_teach
+from morerl.teacher.plan import Options
 
 SECONDS = 0.2
 THINK = "The words between the two say how they belong together, and no other relation of the guide comes near. " * 8

@@ -65,10 +65,7 @@ class Relation(Frozen):
 
 
 class Extraction(Frozen):
-    """An answer of `extract` or `entities`: what a text holds.
-
-    In gold every entity has its place and every relation its two entities; in what a model wrote either may lack.
-    """
+    """What a text holds. In gold every entity has its place and every relation its two; a model's may lack either."""
 
     entities: tuple[Entity, ...] = ()
     relations: tuple[Relation, ...] = ()
@@ -178,25 +175,22 @@ def extraction(sample: Sample) -> Extraction:
 
 
 class Reasoning(Frozen):
-    """One kept (or rejected) chain of a teacher; one line of reasoning.jsonl.
-
-    What others write needs only the first four.
-    """
+    """One kept (or rejected) chain; one line of reasoning.jsonl. What others write needs only the first four."""
 
     id: str = Field(description="the sample's id")
     completion: str = Field(description="<think>...</think> <answer>...</answer>")
     model: str = Field(description="the teacher, as it named itself")
     prompt_hash: str = Field(description="SHA-256 of the messages it was shown")
     strategy: str = Field(default="", description="name and version of what it was asked")
-    draw: int = Field(default=0, ge=0, description="which of the sample's draws this is")
+    draw: int = Field(default=0, description="which of the sample's draws this is, from 0")
     temperature: float | None = None
-    seed: int | None = Field(default=None, description="as sent; whether it binds is the server's affair")
+    seed: int | None = None
     pictures: tuple[str, ...] = Field(default=(), description="SHA-256 of each picture's size and pixels as shown")
     finish_reason: str = "stop"
-    usage: dict[str, int] = Field(default={}, description="tokens, as the server counts them")
+    usage: dict[str, int] = {}
     attempts: int = Field(default=1, description="requests sent for this draw, failed ones among them")
     time: str | None = Field(default=None, description="when the reply came, UTC")
-    pass_rate: float | None = Field(default=None, description="share of the sample's draws that are right")
+    pass_rate: float | None = Field(default=None, description="distill: share of the sample's draws that are right")
     reason: str | None = Field(default=None, description="why it was rejected; null when kept")
 
 
@@ -223,10 +217,7 @@ class Completions(BaseModel):
 
 
 class Prediction(Frozen):
-    """What a model wrote for one sample; one line of predictions.jsonl.
-
-    `answer` and `problems` are what the parser saw when it was written; scoring reads `Completions` back.
-    """
+    """What a model wrote, and what the parser saw in it; one line of predictions.jsonl, read back as `Completions`."""
 
     id: str
     completions: tuple[str, ...]

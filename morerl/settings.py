@@ -117,9 +117,7 @@ class GateSettings(Section):
 
     min_words: int = Field(default=10, ge=0, description="shorter reasoning is rejected")
     max_words: int = Field(default=1000, ge=1, description="longer reasoning is rejected")
-    repeats: int | None = Field(
-        default=1, ge=1, description="so many chains may have the very same reasoning; null: any number"
-    )
+    repeats: int | None = Field(default=1, ge=1, description="chains with the very same reasoning; null: any number")
 
 
 class TeachSettings(Section):
@@ -127,9 +125,8 @@ class TeachSettings(Section):
 
     strategy: Literal["stepwise", "guided", "mimic", "distill"] = Field(
         default="mimic",
-        description="stepwise: MORE-R1's six steps towards a gold answer that is shown; guided: along the guideline, "
-        "gold shown; distill: gold not shown, of several draws one that is right is kept; mimic: a plan filled in from "
-        "the gold, no teacher",
+        description="stepwise: MORE-R1's six steps, gold shown; guided: along the guideline, gold shown; distill: gold "
+        "not shown, one right draw is kept; mimic: a plan filled in from the gold, no teacher",
     )
     share: float = Field(default=0.25, gt=0.0, le=1.0, description="of the train samples of each label")
     endpoint: str | None = Field(
@@ -148,8 +145,7 @@ class TeachSettings(Section):
     )
     request: dict[str, Any] = Field(
         default={},
-        description="sent with every request, untouched, e.g. {reasoning_effort: low}; a null takes an option out, "
-        "as in {max_tokens: null, max_completion_tokens: 4096}",
+        description="sent along untouched; a null takes an option out: {max_tokens: null, max_completion_tokens: 99}",
     )
     prices: dict[str, PriceSettings] = Field(default={}, description="model -> its price; none: cost is not known")
     gates: GateSettings = GateSettings()

@@ -19,6 +19,13 @@ from morerl.settings import Settings, TinySettings
 hypothesis_settings.register_profile("here", deadline=None)
 hypothesis_settings.load_profile("here")
 
+SCENES_TEACHER = {
+    "strategy": "stepwise",
+    "endpoint": "scenes",
+    "retries": 0,
+    "gates": {"min_words": 0, "repeats": None},
+}
+
 NARROW = {
     "vocab_size": 640,
     "hidden_size": 32,
@@ -67,7 +74,7 @@ def make_settings(world, narrow_model, tmp_path):
             "prompt": {"template": "stepwise_brief"},
             "model": {"path": str(narrow_model), "freeze_vision": False},
             "generate": {"max_new_tokens": 8, "batch_size": 64},
-            "teach": {"teacher": "scenes"},
+            "teach": SCENES_TEACHER,
             "sft": {
                 "dev": {"every_steps": 2, "limit": 4},
                 "trainer": {"max_steps": 4, "per_device_train_batch_size": 4, "learning_rate": 1e-3},

@@ -1,4 +1,4 @@
-"""What tests of a teacher's run need: a corpus of text pairs, and a real server that replies to each request its own."""
+"""What tests of a teacher's run need: a corpus of text pairs, and a real server that answers them."""
 
 import asyncio
 import hashlib

@@ -46,6 +46,7 @@ FORBIDDEN_MODULES = {
     *("pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"),
     *("requests", "httpx", "urllib", "http", "socket", "aiohttp"),
 }
+ALLOWED_MODULES = {"http.server"}  # it fetches nothing; the scenes' teacher serves on 127.0.0.1
 FORBIDDEN_METHODS = {
     *("yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load", "os.system", "os.popen"),
     *("torch.load", "np.load", "numpy.load", "torch.hub.load"),
@@ -69,7 +70,8 @@ def faults(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or ""] if node.level == 0 else []
-        yield from ((node.lineno, name) for name in names if name.partition(".")[0] in FORBIDDEN_MODULES)
+        bad = [name for name in names if name.partition(".")[0] in FORBIDDEN_MODULES and name not in ALLOWED_MODULES]
+        yield from ((node.lineno, name) for name in bad)
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             if called in FORBIDDEN_CALLS | FORBIDDEN_METHODS:

@@ -100,6 +100,7 @@ def test_nobody_runs_before_the_pause_that_was_asked_for_is_over(late):
             gate.overloaded(wave, None)
         start = time.monotonic()
         gate.overloaded(wave, 0.2)
+        gate.overloaded(wave, 0.01)
         await asyncio.gather(*[wave_of(gate) for _ in range(20)])
         assert 0.19 <= time.monotonic() - start < 2
 

@@ -16,9 +16,10 @@ from morerl.jsonl import read_records
 from morerl.prompts.render import render_completion
 from morerl.runs import read_json
 from morerl.schema import Reasoning
-from morerl.teacher.build import Options, plan, run_teach
+from morerl.teacher.build import run_teach
 from morerl.teacher.estimate import estimate
 from morerl.teacher.merge import merge
+from morerl.teacher.plan import Options, plan
 
 CLOCK = {"time"}
 PRICES = {"m": {"input": 1000.0, "output": 2000.0}}  # a request of the server's costs 10 + 10 cents

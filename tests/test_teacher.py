@@ -1,53 +1,37 @@
-"""The teacher's road: which samples are asked, what it is shown, what every gate catches, what is kept."""
+"""Which samples are asked, and the drawn world's teacher: asked over HTTP as any endpoint, judged by the same gates."""
 
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from morerl.teacher.reply import Reply
 
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_records, read_samples
 from morerl.prompts.parse import parse
-from morerl.prompts.render import render_completion
 from morerl.runs import read_json
-from morerl.schema import Gold, Mention, Reasoning, Region, Sample
-from morerl.settings import Settings
-from morerl.teacher.build import build, choose, run_teach, teacher
+from morerl.scenes.world import Scene
+from morerl.schema import Gold, Mention, Reasoning, Sample
+from morerl.teacher.build import run_teach
+from morerl.teacher.choose import choose, part
 from morerl.teacher.gates import judge
+from morerl.teacher.scenes import reply, serve
 
 MORE = load_spec("more")
-GOLD = "/per/misc/awarded"
-CHAIN = "\n".join(
-    f"Step {number}: {text}"
-    for number, text in enumerate(
-        ["a person.", "it bears on it.", "the winner.", "per, misc.", "none, awarded, party.", "awarded."], 1
-    )
-)
-
-ANA = Mention(id="m0", start=0, end=3, text="Ana")
 
 
-def sample(number=0, label=GOLD):
+def sample(number=0, label="/per/misc/awarded"):
     return Sample(
         id=f"s{number}",
         corpus="more",
         split="train",
-        text="Ana wins the Golden Quill",
-        image="x.png",
-        mentions=(ANA, Mention(id="m1", start=4, end=8, text="wins")),
-        regions=(Region(id="r0", box=(0.1, 0.1, 0.9, 0.9)),),
-        head="r0",
+        text="Ana wins",
+        mentions=(Mention(id="m0", start=0, end=3, text="Ana"), Mention(id="m1", start=4, end=8, text="wins")),
+        head="m1",
         tail="m0",
         gold=None if label is None else Gold(label=label),
     )
-
-
-def settings(tmp_path, **sections):
-    tree = {"run": {"dir": tmp_path / "run"}, "data": {"dir": tmp_path, "guidelines": "more"}}
-    return Settings.model_validate(tree | {"teach": {"teacher": "scenes"}} | sections)
 
 
 # --- which samples
@@ -75,60 +59,56 @@ def test_choose_never_takes_more_than_there_are(labels, share):
     assert {s.gold.label for s in chosen} == set(labels)
 
 
-# --- what is kept
+@given(st.integers(0, 50), st.integers(1, 9))
+def test_parts_are_disjoint_and_make_up_the_whole(n, of):
+    samples = [sample(i) for i in range(n)]
+    parts = [part(samples, number, of) for number in range(1, of + 1)]
+    assert sorted((s.id for one in parts for s in one), key=lambda id_: int(id_[1:])) == [s.id for s in samples]
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_build_writes_kept_and_rejected_with_provenance_and_the_counts_add_up(tmp_path):
-    right, wrong = render_completion(CHAIN, GOLD), render_completion(CHAIN, "none")
-    texts, reasons = [right, wrong, "", right], ["stop", "stop", "stop", "length"]
-    samples = [sample(i) for i in range(12)]
+# --- the drawn world's teacher
 
-    def answer(asked, messages):
-        number = int(asked.id[1:]) % 4
-        return Reply(text=texts[number], model="m", finish_reason=reasons[number], usage={"tokens": number})
 
+def test_the_scenes_teacher_is_asked_judged_and_not_asked_again(world, make_settings):
+    run = make_settings()
     told = []
-    out = tmp_path / "deep/reasoning.jsonl"
-    counts = build(samples, answer, MORE, settings(tmp_path), out, on_sample=lambda: told.append(1))
-    kept = list(read_records(out, Reasoning))
-    rejected = list(read_records(out.with_name("rejected.jsonl"), Reasoning))
-    assert counts == {"kept": 3, "wrong_answer": 3, "no_think_tag": 3, "truncated": 3}
-    assert [row.id for row in kept] == ["s0", "s4", "s8"] and {row.reason for row in kept} == {None}
-    assert Counter(row.reason for row in rejected) == {name: 3 for name in counts if name != "kept"}
-    assert {row.id for row in (*kept, *rejected)} == {s.id for s in samples} and len(told) == 12
-    assert (kept[0].model, kept[0].usage, len(kept[0].prompt_hash)) == ("m", {"tokens": 0}, 64)
-    assert kept[0].prompt_hash == kept[1].prompt_hash  # the same question, the same hash
-
-
-def test_the_scenes_teacher_is_asked_judged_and_not_asked_again(world, tmp_path):
-    run = settings(
-        tmp_path,
-        data={"dir": world / "data", "image_root": world / "raw", "guidelines": "more"},
-        prompt={"template": "stepwise_brief"},
-    )
-    out = run_teach(run)
+    totals = run_teach(run, listener=told.append)
     train = read_samples(world / "data/train.jsonl")
-    kept = list(read_records(out, Reasoning))
-    rejected = list(read_records(out.with_name("rejected.jsonl"), Reasoning))
-    done = read_json(tmp_path / "run/teach/done.json")
-    assert done["asked"] == len(kept) + len(rejected) == len(choose(train, 0.25, seed=0))
-    assert done.get("kept", 0) == len(kept) > 0.9 * done["asked"]
+    kept = list(read_records(run.run.dir / "reasoning.jsonl", Reasoning))
+    rejected = list(read_records(run.run.dir / "rejected.jsonl", Reasoning))
+    assert totals == read_json(run.run.dir / "teach/done.json")
+    assert totals["asked"] == len(kept) + len(rejected) == len(choose(train, 0.25, seed=0)) == told[-1].total
+    assert totals["kept"] == len(kept) > 0.9 * totals["asked"] and told[-1].kept == len(kept)
     asked = {s.id: s for s in train}
     assert all(parse(row.completion, MORE, asked[row.id]).answer == asked[row.id].gold.label for row in kept)
-    out.unlink()
-    assert run_teach(run) == out and not out.exists()  # done is done
+    first = kept[0]
+    assert (first.model, first.strategy, first.usage["completion_tokens"]) == (
+        "scenes",
+        "stepwise/1",
+        len(first.completion.split()),
+    )
+    assert [len(digest) for digest in first.pictures] == [64, 64]  # the picture and the crop
+    assert run_teach(run) == totals
 
 
-def test_the_scenes_teacher_makes_every_fault_and_each_is_caught(world, tmp_path):
-    run = settings(tmp_path, data={"dir": ".", "image_root": world / "raw", "guidelines": "more"})
-    ask, verdicts = teacher(run, MORE, []), Counter()
-    for one in read_samples(world / "data/train.jsonl"):
-        reply = ask(one, [])
-        verdicts[judge(reply.text, reply.finish_reason, one, MORE, "stepwise")] += 1
+def test_the_scenes_teacher_makes_every_fault_and_each_is_caught(world, make_settings):
+    gates = make_settings().teach.gates
+    scenes = {scene.id: scene for scene in read_records(world / "raw/scenes.jsonl", Scene)}
+    verdicts = Counter(
+        judge(reply(one, scenes, MORE, seed=0), "stop", one, MORE, "stepwise", gates)
+        for one in read_samples(world / "data/train.jsonl")
+    )
     assert verdicts.pop(None) > 0.95 * verdicts.total()
     assert set(verdicts) <= {"wrong_answer", "leak", "steps"} and verdicts
 
 
-def test_the_scenes_teacher_without_scenes_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="draw_scenes"):
-        teacher(settings(tmp_path), MORE, [])
+def test_the_scenes_teacher_serves_this_machine_alone(world, make_settings):
+    with serve(read_samples(world / "data/train.jsonl", limit=2), MORE, make_settings()) as url:
+        assert url.startswith("http://127.0.0.1:")
+
+
+def test_the_scenes_teacher_without_scenes_is_refused(world, make_settings, tmp_path):
+    run = make_settings(data={"image_root": str(tmp_path)})
+    with pytest.raises(ConfigError, match="draw_scenes"), serve([], MORE, run):
+        pass

@@ -118,7 +118,7 @@ def in_epoch_two(make_settings, folder, order, batch_size=4):
         "max_steps": 10,
         "per_device_train_batch_size": batch_size,
     }
-    return make_settings(run={"dir": str(folder)}, sft=sft, teach={"teacher": "scenes", "share": 0.1})
+    return make_settings(run={"dir": str(folder)}, sft=sft, teach={"share": 0.1})
 
 
 @pytest.mark.parametrize("order", ["random", "group_by_length"])

@@ -29,10 +29,11 @@ from morerl.errors import ConfigError
 from morerl.jsonl import stream_samples
 from morerl.report.audit import write_audit
 from morerl.settings import Settings
-from morerl.teacher.build import Options, plan, run_teach
-from morerl.teacher.estimate import estimate
+from morerl.teacher.build import run_teach
+from morerl.teacher.estimate import Estimate, estimate
 from morerl.teacher.merge import merge
-from morerl.terminal import one_message, sample_bar, say, show_estimate, show_taught, teach_bar
+from morerl.teacher.plan import Options, plan
+from morerl.terminal import one_message, sample_bar, say, teach_bar
 
 
 def main() -> int:
@@ -118,7 +119,7 @@ def _dry_run(settings: Settings, options: Options) -> int:
         return 0
     with sample_bar("render") as listener:
         found = estimate(work, settings, limit=options.limit, listener=listener)
-    show_estimate(found, settings)
+    _show_estimate(found, settings)
     return 0
 
 
@@ -135,9 +136,47 @@ def _audit(settings: Settings, options: Options, n: int) -> int:
 
 def _told(totals: dict[str, Any], settings: Settings, options: Options) -> int:
     work = plan(settings, options)
-    show_taught(totals, work.out)
+    _show_taught(totals, work.out)
     as_asked = totals["complete"] or (options.limit is not None and totals["asked"] >= options.limit)
     return 0 if as_asked and not totals["stopped"] and not totals.get("unanswered") else 3
+
+
+def _show_taught(totals: dict[str, Any], out: Path) -> None:
+    """What a teacher's run left."""
+    rejected = ", ".join(f"{reason} {count}" for reason, count in totals["rejected"].items())
+    say(f"{totals['kept']} of {totals['asked']} samples have a chain in {out}")
+    say(f"rejected chains: {rejected or 'none'}")
+    if "tokens" in totals:
+        cost = "cost unknown" if totals["usd"] is None else f"${totals['usd']:.2f}"
+        used = totals["tokens"]
+        say(f"{totals['attempts']} requests, {used['prompt']:,} + {used['completion']:,} tokens, {cost}")
+    if totals.get("unanswered"):
+        say(f"{totals['unanswered']} samples have no reply yet; the same command asks for them again")
+    if totals["stopped"] == "budget":
+        say("stopped at the cap; raise it, and the same command goes on")
+
+
+def _show_estimate(found: Estimate, settings: Settings) -> None:
+    """What a run would ask and cost and and its first prompt."""
+    teach = settings.teach
+    for block in found.example[0]["content"]:
+        say(block.get("text", "[picture]"))
+    say("")
+    labels = ", ".join(f"{name} {count}" for name, count in list(found.by_label.items())[:8])
+    more = f" and {len(found.by_label) - 8} more" if len(found.by_label) > 8 else ""
+    say(f"{teach.strategy} at {teach.endpoint}, model {teach.model or 'scenes'}; nothing was sent")
+    say(f"{found.samples} samples ({labels}{more}); {found.kept} have a reply at hand")
+    say(f"to ask: {found.prompt_tokens:,} prompt tokens (estimate), {found.pictures} pictures among them")
+    say(f"the longest prompt: {found.longest_prompt:,} tokens; a reply: at most {found.max_new_tokens:,}")
+    say(f"draws a sample: at most {found.draws}")
+    if found.usd_most is None:
+        say(f"cost unknown: set teach.prices for {teach.model or 'scenes'}, in dollars per million tokens")
+        return
+    say(f"cost: ${found.usd_least:,.2f} for the prompts, ${found.usd_most:,.2f} if every draw is as long as allowed")
+    if found.usd_likely is not None:
+        say(f"cost as the replies at hand were ({found.reply_tokens:,.0f} tokens): ${found.usd_likely:,.2f}")
+    else:
+        say("run it with --limit 20 for an estimate from real replies")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ import logging
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from morerl.errors import DataError, ImageError, MorerlError
-from morerl.models.transport import Answer, Failure, Transport
+from morerl.models.transport import Failure, Transport
 from morerl.prompts.parse import parse
 from morerl.schema import Sample
 from morerl.scoring import is_right
@@ -24,14 +23,12 @@ from morerl.settings import Settings, TeachSettings
 from morerl.task import TaskSpec
 from morerl.teacher.budget import Budget, Spent
 from morerl.teacher.gates import judge
-from morerl.teacher.requests import Question, Request, body, question, request
+from morerl.teacher.pay import CONTENT_FILTER, Payer
+from morerl.teacher.requests import Question, Request, question, request
 from morerl.teacher.store import Asked, Draw, Store, Stored
-from morerl.teacher.store import Failure as Lost
 from morerl.teacher.strategies import ASKING
 
 log = logging.getLogger(__name__)
-
-CONTENT_FILTER = "content_filter"  # what another draw would meet again
 
 
 class Progress(NamedTuple):
@@ -83,7 +80,6 @@ class _Asking:
     ) -> None:
         self._samples, self._spec, self._settings, self._store = samples, spec, settings, store
         self._mark, self._budget, self._listener = mark, budget, listener
-        self._pending: dict[str, asyncio.Future[Stored]] = {}
         self._done = self._kept = 0
         self._rejected: Counter[str] = Counter()
         self._stopped: str | None = None
@@ -91,7 +87,8 @@ class _Asking:
 
     async def run(self, base_url: str, concurrency: int) -> str | None:
         waiting = iter(self._samples)
-        async with Transport(base_url, concurrency=concurrency) as self._transport:
+        async with Transport(base_url, concurrency=concurrency) as transport:
+            self._payer, self._limiter = Payer(self._store, self._budget, transport, self._settings), transport.limiter
             workers = asyncio.gather(*(self._work(waiting) for _ in range(concurrency)))
             with _signals(lambda: self._interrupt(workers)), contextlib.suppress(asyncio.CancelledError):
                 await workers
@@ -133,7 +130,7 @@ class _Asking:
                 return
             sent = request(asked, self._settings, self._spec, number)
             try:
-                reply = await self._reply(asked, sent)
+                reply = await self._payer.reply(asked, sent)
             except Failure as failure:
                 failed = f"reply_{failure.reason}"
                 break
@@ -147,37 +144,6 @@ class _Asking:
             return question(sample, self._spec, self._settings)
         # decoding a picture takes as long as many requests
         return await asyncio.to_thread(question, sample, self._spec, self._settings)
-
-    async def _reply(self, asked: Question, sent: Request) -> Stored:
-        """The kept reply, or a new one. Two samples that ask the very same share one request."""
-        stored = self._store.reply(sent.key)
-        if stored is not None:
-            return stored
-        if sent.key not in self._pending:
-            paid = asyncio.ensure_future(self._pay(asked, sent))
-            paid.add_done_callback(lambda _: self._pending.pop(sent.key, None))
-            self._pending[sent.key] = paid
-        return await self._pending[sent.key]
-
-    async def _pay(self, asked: Question, sent: Request) -> Stored:
-        longest = sent.options.get("max_tokens") or sent.options.get("max_completion_tokens")
-        ticket = await self._budget.set_aside(asked.tokens, longest or self._settings.teach.max_new_tokens)
-        cost = (asked.tokens, 0)
-        try:
-            posted = body(asked, sent) if not asked.images else await asyncio.to_thread(body, asked, sent)
-            answer = await self._transport.ask(posted)
-            stored = _stored(answer, asked)
-            cost = (stored.prompt_tokens, stored.completion_tokens)
-        except Failure as failure:
-            cost = (failure.lost * asked.tokens, 0)
-            if not failure.final:
-                self._store.note_failure(Lost(reason=failure.reason, attempts=failure.tries, prompt_tokens=cost[0]))
-                raise
-            stored = _refused(failure, sent, cost[0])
-        finally:
-            await self._budget.settle(ticket, *cost)
-        self._store.keep(sent.key, stored)
-        return stored
 
     def _judged(self, asked: Question, sent: Request, reply: Stored) -> Draw:
         sample, spec, teach = asked.sample, self._spec, self._settings.teach
@@ -224,7 +190,7 @@ class _Asking:
                 self._rejected,
                 self._budget.prompt_tokens + self._budget.completion_tokens,
                 self._budget.usd,
-                self._transport.limiter.ceiling,
+                self._limiter.ceiling,
             )
         )
 
@@ -237,39 +203,6 @@ def _wants_another(draw: Draw, reply: Stored, teach: TeachSettings) -> bool:
     if reply.refused is not None:
         return False
     return teach.strategy == "distill" or (draw.reason is not None and draw.reason != CONTENT_FILTER)
-
-
-def _stored(answer: Answer, asked: Question) -> Stored:
-    """A reply as it is kept. What the server does not count is estimated, for the budget alone."""
-    text = answer.texts[0]
-    prompt = answer.usage.get("prompt_tokens", asked.tokens) + answer.lost * asked.tokens
-    return Stored(
-        text=text,
-        model=answer.model,
-        finish_reason=answer.finish_reasons[0],
-        usage=answer.usage,
-        attempts=answer.tries,
-        time=_now(),
-        prompt_tokens=prompt,
-        completion_tokens=answer.usage.get("completion_tokens", len(text.encode("utf-8", "replace")) // 4),
-    )
-
-
-def _refused(failure: Failure, sent: Request, prompt_tokens: int) -> Stored:
-    return Stored(
-        text="",
-        model=sent.options["model"],
-        finish_reason="",
-        attempts=failure.tries,
-        time=_now(),
-        prompt_tokens=prompt_tokens,
-        completion_tokens=0,
-        refused=failure.reason if failure.reason == CONTENT_FILTER else f"reply_{failure.reason}",
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from morerl.settings import Settings
 from morerl.task import TaskSpec
 from morerl.teacher.ask import most_draws
 from morerl.teacher.budget import usd
-from morerl.teacher.build import Work, price_of
 from morerl.teacher.choose import stratum
+from morerl.teacher.plan import Work, price_of
 from morerl.teacher.requests import question, request
 from morerl.teacher.store import Store
 

@@ -23,7 +23,7 @@ from morerl.teacher.quotes import unsupported, without_quotes_of
 
 # what servers call the end of a reply: OpenAI, vLLM, SGLang, Gemini stop; Together eos; TGI before 2.3 eos_token, and
 # stop_sequence, as Anthropic, whose own is end_turn
-DONE = {"stop", "eos", "eos_token", "end_turn", "stop_sequence"}
+DONE = {"", "stop", "eos", "eos_token", "end_turn", "stop_sequence"}
 # Anthropic max_tokens and the window's end; Mistral model_length; the others length
 TRUNCATED = {"length", "max_tokens", "model_length", "model_context_window_exceeded"}
 # Gemini's own names, by its OpenAI door also as "content_filter: SAFETY"; Anthropic refusal; GLM sensitive

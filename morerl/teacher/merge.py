@@ -10,7 +10,8 @@ from morerl.errors import DataError
 from morerl.jsonl import write_json
 from morerl.runs import begin, finish, read_json
 from morerl.settings import Settings
-from morerl.teacher.build import SECTIONS, Work, part_of, plan, write_chains
+from morerl.teacher.build import write_chains
+from morerl.teacher.plan import SECTIONS, Work, part_of, plan
 from morerl.teacher.store import Store
 
 NAME = re.compile(r"teach-(\d{1,6})-of-(\d{1,6})")

@@ -15,16 +15,22 @@ from morerl.schema import Reasoning, Sample
 from morerl.teacher.gates import Repeats
 from morerl.teacher.store import Asked, Draw, Store
 
-Chains = tuple[Sample, list[Reasoning]]
-"""A sample and its chains in the order of their draws; with no `reason` those that no gate rejects."""
+
+class Chains(NamedTuple):
+    """A sample and its chains in the order of their draws; with no `reason` those that no gate rejects."""
+
+    sample: Sample
+    rows: list[Reasoning]
+    answered: bool = True  # False: a reply is still to come
 
 
 class Counts(NamedTuple):
-    """What was written, in samples (`asked` = `kept` + `given_up`) and rejected chains by reason."""
+    """What was written, in samples (`asked` = `kept` + `given_up` + `unanswered`) and rejected chains by reason."""
 
     asked: int
     kept: int
     given_up: int
+    unanswered: int
     rejected: dict[str, int]
 
 
@@ -40,7 +46,9 @@ def stored_chains(samples: Sequence[Sample], store: Store, mark: str, *, rated: 
         rate = sum(draw.right for draw in asked.draws) / len(asked.draws) if rated and asked.draws else None
         rows = [_row(sample, asked, draw, store, rate) for draw in asked.draws]
         missing = asked.failed or asked.unusable
-        yield sample, [*rows, _unanswered(sample, asked, missing)] if missing else rows
+        if missing:
+            rows.append(_silent(sample, asked, missing))
+        yield Chains(sample, rows, answered=asked.failed is None)
 
 
 def write_outputs(chains: Iterable[Chains], out: Path, repeats: int | None) -> Counts:
@@ -48,16 +56,17 @@ def write_outputs(chains: Iterable[Chains], out: Path, repeats: int | None) -> C
 
     A right one after it is rejected as `spare`; one whose reasoning was kept `repeats` times already as `duplicate`.
     """
-    seen, asked, kept, rejected = Repeats(repeats), 0, 0, Counter[str]()
+    seen, ends, rejected = Repeats(repeats), Counter[str](), Counter[str]()
     with replacing(out) as right, replacing(out.with_name("rejected.jsonl")) as wrong:
-        for sample, rows in chains:
+        for sample, rows, answered in chains:
             judged = list(_choose(sample, rows, seen))
-            asked += 1
-            kept += any(row.reason is None for row in judged)
+            kept = any(row.reason is None for row in judged)
+            ends["kept" if kept else "given_up" if answered else "unanswered"] += 1
             rejected.update(row.reason for row in judged if row.reason is not None)
             for row in judged:
                 (right if row.reason is None else wrong).write(row.model_dump_json() + "\n")
-    return Counts(asked, kept, asked - kept, dict(rejected.most_common()))
+    counts = {name: ends[name] for name in ("kept", "given_up", "unanswered")}
+    return Counts(asked=ends.total(), **counts, rejected=dict(rejected.most_common()))
 
 
 def _choose(sample: Sample, rows: list[Reasoning], seen: Repeats) -> Iterator[Reasoning]:
@@ -96,7 +105,7 @@ def _row(sample: Sample, asked: Asked, draw: Draw, store: Store, rate: float | N
     )
 
 
-def _unanswered(sample: Sample, asked: Asked, reason: str) -> Reasoning:
+def _silent(sample: Sample, asked: Asked, reason: str) -> Reasoning:
     return Reasoning(
         id=sample.id,
         completion="",

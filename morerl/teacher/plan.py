@@ -1,0 +1,107 @@
+"""What a run has to do: which samples, in which folder, and what marks its answers as its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from morerl.errors import ConfigError
+from morerl.guidelines import guideline_file, load_spec
+from morerl.jsonl import read_samples
+from morerl.partial import fingerprint
+from morerl.prompts.render import STEPS, TEMPLATES, steps_of
+from morerl.runs import sha256
+from morerl.schema import Sample
+from morerl.settings import PriceSettings, Settings
+from morerl.task import TaskSpec
+from morerl.teacher.choose import choose, part
+from morerl.teacher.strategies import STRATEGIES
+
+OUT = "reasoning.jsonl"
+SECTIONS = ("data", "images", "prompt", "teach")
+"""Settings that change what a teacher is asked or what is kept."""
+
+
+class Options(NamedTuple):
+    """How a run is carried out; none of it changes what a whole run writes."""
+
+    limit: int | None = None  # only so many of the chosen samples
+    resume: Literal["never", "if-possible", "always"] = "if-possible"
+    max_usd: float | None = None  # in all, over every run in this folder
+    max_tokens: int | None = None  # likewise, prompts and replies together
+    concurrency: int = 16
+    shard: tuple[int, int] | None = None  # (I, N): the I-th of N parts, from 1
+
+
+WHOLE = Options()
+
+
+class Work(NamedTuple):
+    """A run's samples and where it leaves what."""
+
+    spec: TaskSpec
+    chosen: list[Sample]  # the whole of it, or of the part
+    inputs: list[Path]
+    mark: str  # what the answers of one run have in common
+    folder: Path
+    out: Path
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "replies.sqlite"
+
+
+def plan(settings: Settings, options: Options = WHOLE) -> Work:
+    """What there is to do. Raises ConfigError, DataError."""
+    train = read_samples(settings.data.dir / "train.jsonl", limit=settings.data.limit)
+    chosen = choose(train, settings.teach.share, seed=settings.run.seed)
+    if not chosen:
+        raise ConfigError(f"{settings.data.dir / 'train.jsonl'} holds no sample with a gold answer to explain")
+    _check(chosen, settings, options)
+    spec, files = load_spec(settings.data.guidelines), _inputs(chosen, settings)
+    whole = Work(spec, chosen, files, _mark(settings, files), settings.run.dir / "teach", settings.run.dir / OUT)
+    return whole if options.shard is None else part_of(whole, *options.shard)
+
+
+def part_of(whole: Work, number: int, of: int) -> Work:
+    """One machine's part of the work, with a folder of its own."""
+    folder = whole.folder.with_name(f"{whole.folder.name}-{number}-of-{of}")
+    return whole._replace(chosen=part(whole.chosen, number, of), folder=folder, out=folder / OUT)
+
+
+def _check(chosen: list[Sample], settings: Settings, options: Options) -> None:
+    teach = settings.teach
+    if teach.strategy == "mimic":
+        if options.shard is not None:
+            raise ConfigError("teach.strategy = mimic asks nobody and needs one machine for seconds; leave --shard out")
+    elif options.max_usd is not None and price_of(settings) is None:
+        price = f"{{{teach.model}: {{input: 0.0, output: 0.0}}}}"
+        raise ConfigError(f"--max-usd needs a price: teach.prices: {price}, in dollars per million tokens")
+    strategy = STRATEGIES[teach.strategy]
+    for sample in chosen:
+        strategy.check(sample)
+        taught, learnt = STEPS.get(strategy.template(sample), 0), steps_of(sample, settings.prompt)
+        if teach.strategy != "mimic" and taught != learnt:
+            raise ConfigError(
+                f"{sample.id}: the strategy {teach.strategy} writes {taught} numbered steps, and the prompt of the "
+                f"model to be trained asks for {learnt}; choose another prompt.template or teach.strategy"
+            )
+
+
+def _inputs(chosen: list[Sample], settings: Settings) -> list[Path]:
+    """The files that what is asked depends on, pictures aside."""
+    strategy = STRATEGIES[settings.teach.strategy]
+    prompts = {TEMPLATES / f"{strategy.template(sample)}.jinja" for sample in chosen}
+    guideline = guideline_file(settings.data.guidelines)
+    return [settings.data.dir / "train.jsonl", guideline, strategy.WORDING, *sorted(prompts)]
+
+
+def _mark(settings: Settings, files: list[Path]) -> str:
+    """Fingerprint of what a sample's draws and their judgement depend on, the same on every machine."""
+    tree = settings.model_dump(mode="json", include={"images", "prompt", "teach"})
+    return fingerprint(tree, settings.run.seed, [sha256(path) for path in files])
+
+
+def price_of(settings: Settings) -> PriceSettings | None:
+    """The price of the teacher, if the settings know it."""
+    return settings.teach.prices.get(settings.teach.model or "")
