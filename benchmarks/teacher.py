@@ -83,9 +83,10 @@ def _bare(url: str, folder: Path, n: int, concurrency: int) -> dict[str, Any]:
             for _ in waiting:
                 await client.chat.completions.create(model="m", messages=messages, temperature=0, max_tokens=2048)
 
-        started = _now()
-        await asyncio.gather(*(work() for _ in range(concurrency)))
-        return _since(started, n)
+        async with client:
+            started = _now()
+            await asyncio.gather(*(work() for _ in range(concurrency)))
+            return _since(started, n)
 
     return asyncio.run(run())
 
