@@ -1,10 +1,10 @@
 """A teacher's run against a server that takes 200 ms a reply: requests a second, own CPU a request, memory.
 
-    python -m benchmarks.teacher                          # 4,000 requests, 64 at once, beside the bare client
-    python -m benchmarks.teacher --requests 100000        # is memory flat?
+    python -m benchmarks.teacher --out assets/results/teacher.md
 
-The arithmetic limit is 64 / 0.2 s = 320 requests a second. Beside the run: the same requests over the bare openai
-client, in turn, with nothing rendered, kept or judged. The server is a process of its own.
+The arithmetic limit is 64 at once / 0.2 s = 320 requests a second. The stock way beside it, in turn: the openai
+client's own `chat.completions.create` with as many at once, and nothing rendered, kept or judged. Then one long run: is
+memory flat? The server is a process of its own on the same machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
+import platform
 import resource
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -27,32 +30,60 @@ from morerl.teacher.build import run_teach
 from morerl.teacher.plan import Options
 
 SECONDS = 0.2
+AT_ONCE = 64
+IDEAL = AT_ONCE / SECONDS
 THINK = "The words between the two say how they belong together, and no other relation of the guide comes near. " * 8
 
 
 def main() -> None:
+    """Runs both in turn, then the long run, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=4000)
-    parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=3000, help="a round")
+    parser.add_argument("--long", type=int, default=100_000, help="requests of the long run; 0: none")
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     ports: Any = multiprocessing.get_context("spawn").Queue()
-    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(ports,), daemon=True)
-    server.start()
+    multiprocessing.get_context("spawn").Process(target=_serve, args=(ports,), daemon=True).start()
     url = f"http://127.0.0.1:{ports.get()}/v1"
-    ideal = asked.concurrency / SECONDS
+    rounds: dict[str, list[dict[str, Any]]] = {"openai client alone": [], "morerl": []}
+    for _ in range(asked.rounds):
+        for name, run in (("openai client alone", _bare), ("morerl", _ours)):
+            rounds[name].append(run(url, asked.requests))
+            print(name, rounds[name][-1], flush=True)
+    memory = _ours(url, asked.long)["memory"] if asked.long else []
+    page = table(rounds, memory, asked)
+    print(page)
+    if asked.out:
+        asked.out.write_text(page, encoding="utf-8")
+
+
+def table(rounds: dict[str, list[dict[str, Any]]], memory: list[tuple[int, float]], asked: argparse.Namespace) -> str:
+    """The markdown page."""
+    lines = ["| | requests/s | of the limit | own CPU a request, ms |", "|---|---|---|---|"]
+    for name, results in rounds.items():
+        rate, cpu = (statistics.median(result[key] for result in results) for key in ("per_second", "cpu_ms"))
+        lines.append(f"| {name} | {rate:.0f} | {100 * rate / IDEAL:.1f} % | {cpu:.2f} |")
+    sizes = ["| requests done | resident MB |", "|---|---|", *(f"| {at:,} | {size:.1f} |" for at, size in memory)]
+    about = (
+        f"{AT_ONCE} requests at once, prompts of SemEval-2010's guideline (7 kB), no pictures: the limit is {IDEAL:.0f} "
+        f"requests a second.\nMedians of {asked.rounds} rounds of {asked.requests:,} requests, the two in turn. morerl "
+        "renders, asks, keeps and judges each and writes the files; the other only asks."
+    )
+    made = (
+        f"Made by `python -m benchmarks.teacher --rounds {asked.rounds} --requests {asked.requests} --long {asked.long}` "
+        f"on {os.cpu_count()} CPU cores ({platform.machine()}), Python {platform.python_version()}; the server too."
+    )
+    long = ["One long run:", "", *sizes, ""] if memory else []
+    return "\n".join(["# A teacher's run against a server of 200 ms", "", about, "", *lines, "", *long, made, ""])
+
+
+def _ours(url: str, n: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        for name, run in (("bare openai client", _bare), ("morerl", _ours)):
-            result = run(url, Path(folder), asked.requests, asked.concurrency)
-            share = 100 * result["per_second"] / ideal
-            print(
-                f"{name:<20}{result['per_second']:7.1f} requests/s ({share:.1f} % of {ideal:.0f})   "
-                f"{result['cpu_ms']:.2f} ms own CPU a request"
-            )
-            for at, size in result.get("memory", []):
-                print(f"    resident after {at:>7,} requests: {size:.1f} MB")
+        return _run(url, Path(folder), n)
 
 
-def _ours(url: str, folder: Path, n: int, concurrency: int) -> dict[str, Any]:
+def _run(url: str, folder: Path, n: int) -> dict[str, Any]:
     write_records(folder / "data/train.jsonl", (_pair(number) for number in range(n)))
     teach = {"strategy": "guided", "share": 1.0, "endpoint": url, "model": "m", "gates": {"repeats": None}}
     tree = {"run": {"dir": folder / "run"}, "data": {"dir": folder / "data", "guidelines": "sem2010"}, "teach": teach}
@@ -65,14 +96,13 @@ def _ours(url: str, folder: Path, n: int, concurrency: int) -> dict[str, Any]:
         if at.done in (n // 100, n // 10, n // 2, n):
             memory.append((at.done, _resident()))
 
-    run_teach(Settings.model_validate(tree), options=Options(concurrency=concurrency), listener=listen)
+    run_teach(Settings.model_validate(tree), options=Options(concurrency=AT_ONCE), listener=listen)
     return {**_since(started, n), "memory": memory}
 
 
-def _bare(url: str, folder: Path, n: int, concurrency: int) -> dict[str, Any]:
+def _bare(url: str, n: int) -> dict[str, Any]:
     import openai
 
-    n = min(n, 4000)
     messages: Any = [{"role": "user", "content": [{"type": "text", "text": "word " * 1500}]}]
 
     async def run() -> dict[str, Any]:
@@ -85,7 +115,7 @@ def _bare(url: str, folder: Path, n: int, concurrency: int) -> dict[str, Any]:
 
         async with client:
             started = _now()
-            await asyncio.gather(*(work() for _ in range(concurrency)))
+            await asyncio.gather(*(work() for _ in range(AT_ONCE)))
             return _since(started, n)
 
     return asyncio.run(run())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from morerl.models import limiter
-from morerl.models.limiter import Limiter, retry_after
+from morerl.models.limiter import Limiter, Shut, retry_after
 
 
 def run(coroutine):
@@ -194,3 +194,25 @@ def test_retry_after_is_seconds_or_a_date_to_come(header, seconds):
 def test_any_header_is_some_seconds_or_none(header):
     seconds = retry_after(header, NOW.timestamp())
     assert seconds is None or 0 < seconds < float("inf")
+
+
+def test_once_shut_nobody_enters_and_those_inside_end_well():
+    async def run():
+        limiter, told = Limiter(1), []
+
+        async def enter(name):
+            try:
+                async with limiter:
+                    await asyncio.sleep(0.01)
+                    told.append(name)
+            except Shut:
+                told.append(f"no {name}")
+
+        tasks = [asyncio.create_task(enter(name)) for name in "abc"]
+        await asyncio.sleep(0.001)
+        limiter.shut()
+        await asyncio.gather(*tasks)
+        await enter("d")
+        return told
+
+    assert asyncio.run(run()) == ["no b", "no c", "a", "no d"]

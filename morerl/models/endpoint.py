@@ -107,19 +107,20 @@ async def _all(samples: Sequence[Sample], answer: Callable[[Sample], Any], worke
 def _messages(
     sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: ImageSettings, image_root: Path | None
 ) -> Messages:
-    """The rendered chat with each picture's placeholder replaced by its data URI."""
-    waiting = iter(pictures(sample, images, image_root))
+    """The rendered chat with its pictures."""
+    shown = [image_block(image) for image in pictures(sample, images, image_root)]
+    return with_pictures(render(sample, spec, prompt, images), shown)
+
+
+def with_pictures(messages: Messages, blocks: list[dict[str, Any]]) -> Messages:
+    """The messages with each picture's placeholder replaced by the next block."""
+    waiting = iter(blocks)
     return [
         {
             **message,
-            "content": [
-                {"type": "image_url", "image_url": {"url": data_uri(next(waiting))}}
-                if block["type"] == "image"
-                else block
-                for block in message["content"]
-            ],
+            "content": [next(waiting) if block["type"] == "image" else block for block in message["content"]],
         }
-        for message in render(sample, spec, prompt, images)
+        for message in messages
     ]
 
 
@@ -135,11 +136,12 @@ def pictures(sample: Sample, images: ImageSettings, image_root: Path | None) -> 
         raise DataError(f"{sample.id}: {error} [{error.reason}]") from error
 
 
-def data_uri(image: Image) -> str:
-    """The picture as a PNG inside a data: address."""
+def image_block(image: Image) -> dict[str, Any]:
+    """The picture as a part of a message: a PNG inside a data: address."""
     file = io.BytesIO()
     image.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    data = base64.b64encode(file.getvalue()).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
 
 
 async def _drawn(messages: Messages, question: _Question, seed: int) -> list[str]:

@@ -17,6 +17,10 @@ LONGEST_PAUSE = 60.0
 LONGEST_WISH = 120.0  # seconds: a server that wants a longer pause is asked again after this
 
 
+class Shut(Exception):
+    """Nobody may enter any more."""
+
+
 class Limiter:
     """At most `ceiling` of its `async with` blocks run at once, in the order they came.
 
@@ -34,6 +38,7 @@ class Limiter:
         self._bad = 0  # waves overloaded since the last success
         self._resume = -math.inf  # on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
+        self._shut = False
 
     @property
     def ceiling(self) -> int:
@@ -41,13 +46,15 @@ class Limiter:
         return self._ceiling
 
     async def __aenter__(self) -> int:
+        if self._shut:
+            raise Shut
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         self._wake()
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # the turn came at the same moment
+            if not turn.cancelled() and turn.exception() is None:  # the turn came at the same moment
                 self._leave()
             raise
         return self._wave
@@ -80,6 +87,14 @@ class Limiter:
             self._good = 0
             self._ceiling = max(1, self._ceiling // 2)
         self._resume = max(self._resume, asyncio.get_running_loop().time() + pause)
+
+    def shut(self) -> None:
+        """Lets those end that are in; those who wait, and whoever comes, get Shut."""
+        self._shut = True
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(Shut())
 
     def _leave(self) -> None:
         self._running -= 1

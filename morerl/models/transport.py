@@ -106,7 +106,8 @@ class Transport:
         """The answer to a request body ("model" and "messages" at least).
 
         Raises Failure where this question gets none, and MorerlError for a server that cannot be used at all: it
-        cannot be reached, denies access, lacks the model, stays overloaded or does not speak the protocol.
+        cannot be reached, denies access, lacks the model, stays overloaded or does not speak the protocol; Shut once
+        the limiter is.
         """
         # ASCII, for half a surrogate pair has no UTF-8
         sent = json.dumps(body, separators=(",", ":")).encode("ascii")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from morerl.errors import DataError, ImageError, MorerlError
+from morerl.models.limiter import Shut
 from morerl.models.transport import Failure, Transport
 from morerl.prompts.parse import parse
 from morerl.schema import Sample
@@ -102,10 +103,13 @@ class _Asking:
                 return
             try:
                 await self._sample(sample)
+            except Shut:
+                return
             except Spent:
                 self._stopped = self._stopped or "budget"
             except (MorerlError, OSError) as error:
-                self._error = self._error or error  # the others' replies under way still come in
+                self._error = self._error or error
+                self._send_no_more()
             await asyncio.sleep(0)  # samples whose replies are kept would never let go of the loop
 
     def _interrupt(self, workers: asyncio.Future[object]) -> None:
@@ -114,6 +118,12 @@ class _Asking:
         else:
             log.warning("stopping: replies under way are waited for; once more to leave them")
         self._stopped = "interrupted"
+        self._send_no_more()
+
+    def _send_no_more(self) -> None:
+        """Replies under way still come in, and are kept."""
+        self._budget.close()
+        self._limiter.shut()
 
     async def _sample(self, sample: Sample) -> None:
         try:

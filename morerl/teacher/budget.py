@@ -13,7 +13,7 @@ from morerl.settings import PriceSettings
 
 
 class Spent(Exception):
-    """The next request could cost more than is left."""
+    """The next request could cost more than is left, or nothing may be spent any more."""
 
 
 class Budget:
@@ -32,6 +32,7 @@ class Budget:
         self._max_usd, self._max_tokens = max_usd, max_tokens
         self.prompt_tokens, self.completion_tokens = prompt_tokens, completion_tokens
         self._aside: dict[object, tuple[int, int]] = {}
+        self._closed = False
         self._settled = asyncio.Condition()
 
     @property
@@ -42,10 +43,12 @@ class Budget:
     async def set_aside(self, prompt_tokens: int, completion_tokens: int) -> object:
         """A ticket for one request, once there is room for it. Raises Spent where there will be none."""
         async with self._settled:
-            while not self._fits(prompt_tokens, completion_tokens):
+            while not self._closed and not self._fits(prompt_tokens, completion_tokens):
                 if not self._aside:
                     raise Spent
                 await self._settled.wait()
+            if self._closed:
+                raise Spent
             ticket = object()
             self._aside[ticket] = (prompt_tokens, completion_tokens)
             return ticket
@@ -57,6 +60,10 @@ class Budget:
             self.prompt_tokens += prompt_tokens
             self.completion_tokens += completion_tokens
             self._settled.notify_all()
+
+    def close(self) -> None:
+        """Nothing is set aside any more; whoever waits for room gets Spent when the next ticket is settled."""
+        self._closed = True
 
     def _fits(self, prompt_tokens: int, completion_tokens: int) -> bool:
         prompt = self.prompt_tokens + prompt_tokens + sum(aside[0] for aside in self._aside.values())

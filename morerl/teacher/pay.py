@@ -26,8 +26,8 @@ class Payer:
     async def reply(self, asked: Question, sent: Request) -> Stored:
         """The reply to a request. Two samples that ask the very same share one.
 
-        Raises Failure where there is none this time, Spent where there is no budget left for it, and what
-        Transport.ask and Store.keep raise.
+        Raises Failure where there is none this time, Spent where there is no budget left for it, Shut where no more is
+        sent, and what Transport.ask and Store.keep raise.
         """
         stored = self._store.reply(sent.key)
         if stored is not None:
@@ -41,12 +41,13 @@ class Payer:
     async def _pay(self, asked: Question, sent: Request) -> Stored:
         longest = sent.options.get("max_tokens") or sent.options.get("max_completion_tokens") or self._longest
         ticket = await self._budget.set_aside(asked.tokens, longest)
-        cost = (asked.tokens, 0)  # should anything else go wrong
+        cost = (0, 0)
         try:
             # a picture takes as long to encode as many requests
             posted = body(asked, sent) if not asked.images else await asyncio.to_thread(body, asked, sent)
             stored = _stored(await self._transport.ask(posted), asked)
             cost = (stored.prompt_tokens, stored.completion_tokens)
+            self._store.keep(sent.key, stored)  # before anything can be cancelled
         except Failure as failure:
             cost = (failure.lost * asked.tokens, 0)
             if not failure.final:
@@ -54,9 +55,9 @@ class Payer:
                 self._store.note_failure(lost)
                 raise
             stored = _refused(failure, sent, cost[0])
+            self._store.keep(sent.key, stored)
         finally:
             await self._budget.settle(ticket, *cost)
-        self._store.keep(sent.key, stored)
         return stored
 
 

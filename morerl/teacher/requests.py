@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from morerl.models.endpoint import data_uri, pictures
+from morerl.models.endpoint import image_block, pictures, with_pictures
 from morerl.prompts.render import Messages
 from morerl.schema import Sample
 from morerl.settings import Settings
@@ -55,7 +55,7 @@ def question(sample: Sample, spec: TaskSpec, settings: Settings) -> Question:
     messages = strategy.messages(sample, spec, settings)
     images = pictures(sample, settings.images, settings.data.image_root)
     hashes = tuple(_hash_picture(image) for image in images)
-    shown = _with_pictures(messages, [{"type": "image", "sha256": digest} for digest in hashes])
+    shown = with_pictures(messages, [{"type": "image", "sha256": digest} for digest in hashes])
     return Question(sample, messages, images, hashes, _digest(shown), _tokens(messages, images))
 
 
@@ -69,8 +69,8 @@ def request(asked: Question, settings: Settings, spec: TaskSpec, draw: int) -> R
 
 def body(asked: Question, sent: Request) -> dict[str, Any]:
     """What is posted to /v1/chat/completions, pictures as data URIs (PNG)."""
-    blocks = [{"type": "image_url", "image_url": {"url": data_uri(image)}} for image in asked.images]
-    return {**sent.options, "messages": _with_pictures(asked.messages, blocks)}
+    shown = [image_block(image) for image in asked.images]
+    return {**sent.options, "messages": with_pictures(asked.messages, shown)}
 
 
 def _options(sample: Sample, settings: Settings, spec: TaskSpec, draw: int) -> dict[str, Any]:
@@ -85,18 +85,6 @@ def _options(sample: Sample, settings: Settings, spec: TaskSpec, draw: int) -> d
         **teach.request,
     }
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _with_pictures(messages: Messages, blocks: list[dict[str, Any]]) -> Messages:
-    """The messages with each picture's placeholder replaced by the next block."""
-    waiting = iter(blocks)
-    return [
-        {
-            **message,
-            "content": [next(waiting) if block["type"] == "image" else block for block in message["content"]],
-        }
-        for message in messages
-    ]
 
 
 def _hash_picture(image: Image) -> str:
