@@ -66,12 +66,12 @@ def table(rounds: dict[str, list[dict[str, Any]]], memory: list[tuple[int, float
         lines.append(f"| {name} | {rate:.0f} | {100 * rate / IDEAL:.1f} % | {cpu:.2f} |")
     sizes = ["| requests done | resident MB |", "|---|---|", *(f"| {at:,} | {size:.1f} |" for at, size in memory)]
     about = (
-        f"{AT_ONCE} requests at once, prompts of SemEval-2010's guideline (7 kB), no pictures: the limit is {IDEAL:.0f} "
+        f"{AT_ONCE} requests at once, prompts of SemEval-2010's guideline (7 kB), no pictures; the limit: {IDEAL:.0f} "
         f"requests a second.\nMedians of {asked.rounds} rounds of {asked.requests:,} requests, the two in turn. morerl "
         "renders, asks, keeps and judges each and writes the files; the other only asks."
     )
     made = (
-        f"Made by `python -m benchmarks.teacher --rounds {asked.rounds} --requests {asked.requests} --long {asked.long}` "
+        f"By `python -m benchmarks.teacher --rounds {asked.rounds} --requests {asked.requests} --long {asked.long}` "
         f"on {os.cpu_count()} CPU cores ({platform.machine()}), Python {platform.python_version()}; the server too."
     )
     long = ["One long run:", "", *sizes, ""] if memory else []

@@ -26,19 +26,25 @@ LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "
 
 
 def begin(
-    settings: Settings, stage: str, inputs: list[Path], *, sections: tuple[str, ...] = (), accept: bool = False
+    settings: Settings,
+    stage: str,
+    inputs: list[Path],
+    *,
+    relevant: dict[str, Any] | None = None,
+    accept: bool = False,
+    remedy: str = "",
 ) -> dict[str, Any] | None:
     """Opens a stage's folder; returns its result if the stage is already done, else None.
 
-    `sections` of the settings are those that change what the stage makes; none given: SHARED and the stage's own.
-    Raises ConfigError if the folder holds the work of other settings (naming what changed) and `accept` does not say
-    that this is known, and DataError if an input file is missing.
+    `relevant` settings are those that change what the stage makes; None: the sections SHARED and the stage's own.
+    Raises ConfigError if the folder holds the work of other settings (naming what changed, and the `remedy`) and
+    `accept` does not say that this is known, and DataError if an input file is missing.
     """
     folder = settings.run.dir / stage
-    record = _record(settings, stage, inputs, sections or (*SHARED, stage))
+    record = _record(settings, stage, inputs, relevant)
     old = read_json(folder / "run.json")
     if old is not None and not (accept and changes(old, record)):
-        _refuse_other(folder, old, record)
+        _refuse_other(folder, old, record, remedy)
         done = read_json(folder / "done.json")
         if done is not None:
             return done
@@ -61,9 +67,11 @@ def finish(settings: Settings, stage: str, result: dict[str, Any]) -> dict[str, 
     return result
 
 
-def _record(settings: Settings, stage: str, inputs: list[Path], sections: tuple[str, ...]) -> dict[str, Any]:
+def _record(settings: Settings, stage: str, inputs: list[Path], relevant: dict[str, Any] | None) -> dict[str, Any]:
     tree = settings.model_dump(mode="json")
-    relevant = {name: tree[name] for name in sections if name in tree} | {"seed": settings.run.seed}
+    if relevant is None:
+        relevant = {name: tree[name] for name in (*SHARED, stage) if name in tree}
+    relevant = relevant | {"seed": settings.run.seed}
     return {
         "stage": stage,
         "seed": settings.run.seed,
@@ -79,16 +87,19 @@ def _record(settings: Settings, stage: str, inputs: list[Path], sections: tuple[
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What differs between two records of run.json, a line each: settings and inputs."""
     before, now = (flatten({"settings": r["settings"], "inputs": r["inputs"]}) for r in (old, new))
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    keys = before.keys() | now.keys()
+    # {} -> {a: 1} is told by a alone
+    parents = {key for key in keys if any(other.startswith(f"{key}.") for other in keys)}
+    changed = sorted(key for key in keys - parents if before.get(key) != now.get(key))
     return [f"{key}: {before.get(key)!r} -> {now.get(key)!r}" for key in changed]
 
 
-def _refuse_other(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def _refuse_other(folder: Path, old: dict[str, Any], new: dict[str, Any], remedy: str) -> None:
     if changed := changes(old, new):
         raise ConfigError(
             f"{folder} was made with other settings or inputs:\n"
             + "\n".join(f"  {line}" for line in changed[:10])
-            + f"\nDelete {folder} to start this stage anew, or choose another run.dir."
+            + f"\n{remedy or f'Delete {folder} to start this stage anew'}, or choose another run.dir."
         )
 
 

@@ -46,32 +46,30 @@ def fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _is_first_rank() -> bool:
-    return os.environ.get("RANK", "0") == "0"
-
-
 def _progress(*, transient: bool = False) -> Any:
+    import rich.progress as bars
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.text import Text
 
-    return Progress(
-        TextColumn("[bold]{task.description:<8}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
+    class Bars(bars.Progress):
+        """Bars, below them what a task has to say `below`: in 80 columns it finds no place beside a bar."""
+
+        def get_renderables(self) -> Iterator[Any]:
+            yield self.make_tasks_table(self.tasks)
+            told = [task.fields.get("below") for task in self.tasks]
+            yield from (Text(below, no_wrap=True, overflow="ellipsis") for below in told if below)
+
+    return Bars(
+        bars.TextColumn("[bold]{task.description:<8}"),
+        bars.BarColumn(bar_width=24),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left"),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[figures]}"),
         console=Console(stderr=True),
         transient=transient,
-        disable=not _is_first_rank() or (transient and not sys.stderr.isatty()),
+        disable=os.environ.get("RANK", "0") != "0" or (transient and not sys.stderr.isatty()),
     )
 
 
@@ -94,21 +92,34 @@ def sample_bar(stage: str) -> Iterator[Callable[[int, int], object]]:
 
 @contextlib.contextmanager
 def teach_bar() -> Iterator[Callable[[Any], object]]:
-    """A bar for a teacher's run (`morerl.teacher.ask.Progress`): kept, rejected by reason, tokens, money, at once."""
-    with _progress() as progress:
-        task = progress.add_task("teach", total=None, figures="")
-        yield lambda at: progress.update(task, completed=at.done, total=at.total, figures=_taught(at))
+    """A bar for a teacher's run (`morerl.teacher.ask.Progress`), below it kept, rejected, tokens, money, at once."""
+    progress = _progress()
+    task = progress.add_task("teach", total=None, figures="")
+
+    def listen(at: Any) -> None:
+        progress.start()
+        progress.update(task, completed=at.done, total=at.total, below=_taught(at))
+
+    if sys.stderr.isatty():  # in a log the error of a run that never began needs no bar above it
+        progress.start()
+    try:
+        yield listen
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def _taught(at: Any) -> str:
     reasons = ", ".join(f"{reason} {count}" for reason, count in at.rejected.most_common(3))
-    parts = [f"kept {at.kept}", f"rejected {at.rejected.total()}" + (f" ({reasons})" if reasons else "")]
+    parts = [f"kept {at.kept}", f"rejected {at.rejected.total()}"]
     if at.tokens:
         parts.append(f"{at.tokens:,} tokens")
     if at.usd is not None:
         parts.append(f"${at.usd:.2f}")
     if at.ceiling:
         parts.append(f"{at.ceiling} at once")
+    if reasons:
+        parts.append(f"({reasons})")
     return "  ".join(parts)
 
 

@@ -47,11 +47,15 @@ def settings(tmp_path, url, *, n=20, **teach):
 
 def answer(body):
     """The teacher: right, but every 7th sample wrong at the first draw and every 13th always."""
-    number = int(re.search(r"number (\d+) flooded", body["messages"][0]["content"][-1]["text"])[1])
+    number = number_of(body)
     wrong = number % 13 == 5 or (number % 7 == 3 and body["seed"] == 0)
     label = LABELS[(number + wrong) % 3]
     think = f"The words between the two say how they belong together, in the case of request {mark(body)}."
     return render_completion(think, label)
+
+
+def number_of(body):
+    return int(re.search(r"number (\d+) flooded", body["messages"][0]["content"][-1]["text"])[1])
 
 
 def mark(body):
@@ -60,11 +64,15 @@ def mark(body):
 
 
 class Teacher:
-    """An asyncio server on 127.0.0.1 in a thread of its own: `reply(body)` after `delay` seconds; `asked` in order."""
+    """An asyncio server on 127.0.0.1 in a thread of its own: `reply(body)` after `delay` seconds; `asked` in order.
 
-    def __init__(self, reply=answer, delay=0.0, on_request=lambda number: None):
+    A reply is what a model wrote, or the status of an error.
+    """
+
+    def __init__(self, reply=answer, delay=0.0, on_request=lambda number: None, prompt_tokens=100):
         self.asked, self.at_once, self.most_at_once = [], 0, 0
-        self._reply, self._delay, self.on_request = reply, delay, on_request
+        self._prompt_tokens = prompt_tokens
+        self.reply, self._delay, self.on_request = reply, delay, on_request
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         threading.Thread(target=self._serve, args=(started,), daemon=True).start()
@@ -99,9 +107,16 @@ class Teacher:
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self._delay)
         self.at_once -= 1
-        said = {"role": "assistant", "content": self._reply(body)}
-        usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
-        choice = {"index": 0, "message": said, "finish_reason": "stop"}
-        data = json.dumps({"model": "teacher-1", "choices": [choice], "usage": usage}).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        return head.encode() + data
+        text = self.reply(body)
+        status, data = 200, said(text, self._prompt_tokens)
+        if isinstance(text, int):
+            status, data = text, {"error": {"message": "the server's words"}}
+        packed = json.dumps(data).encode()
+        head = f"HTTP/1.1 {status} So\r\nContent-Type: application/json\r\nContent-Length: {len(packed)}\r\n\r\n"
+        return head.encode() + packed
+
+
+def said(text, prompt_tokens):
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 50, "total_tokens": prompt_tokens + 50}
+    return {"model": "teacher-1", "choices": [choice], "usage": usage}

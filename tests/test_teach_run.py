@@ -264,14 +264,18 @@ def test_a_dry_run_sends_nothing_and_prices_it(tmp_path, teacher):
     run = settings(tmp_path, teacher.url, prices=PRICES, max_new_tokens=100)
     found = estimate(plan(run), run, listener=lambda done, total: None)
     assert not teacher.asked and not (run.run.dir / "teach").exists()
-    assert (found.samples, found.kept, found.pictures, found.draws) == (20, 0, 0, 4)
+    assert (found.samples, found.at_hand, found.requests, found.most_requests, found.pictures) == (20, 0, 20, 80, 0)
     assert found.by_label == {LABELS[0]: 7, LABELS[1]: 7, LABELS[2]: 6}
     assert found.usd_least == pytest.approx(found.prompt_tokens / 1000)
     assert found.usd_most == pytest.approx(4 * (found.prompt_tokens / 1000 + 20 * 100 / 500))
     assert found.usd_likely is None
     run_teach(run, options=Options(limit=10))
     later = estimate(plan(run), run, listener=lambda done, total: None)
-    assert later.kept == 10 and later.reply_tokens == 50 and later.usd_least < later.usd_likely < later.usd_most
+    assert (
+        later.at_hand == later.requests == 10
+        and later.reply_tokens == 50
+        and later.usd_least < later.usd_likely < later.usd_most
+    )
 
 
 def test_nothing_of_the_key_is_left_anywhere(tmp_path, teacher, monkeypatch, caplog):

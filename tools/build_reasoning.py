@@ -19,28 +19,32 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from morerl.config import load_settings
-from morerl.errors import ConfigError
-from morerl.jsonl import stream_samples
-from morerl.report.audit import write_audit
-from morerl.settings import Settings
-from morerl.teacher.build import run_teach
-from morerl.teacher.estimate import Estimate, estimate
-from morerl.teacher.merge import merge
-from morerl.teacher.plan import Options, plan
-from morerl.terminal import one_message, sample_bar, say, teach_bar
+from morerl.terminal import fail, one_message, sample_bar, say, teach_bar
+
+if TYPE_CHECKING:
+    from morerl.settings import Settings
+    from morerl.teacher.estimate import Estimate
+    from morerl.teacher.plan import Options
 
 
 def main() -> int:
     """Returns the exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
-    asked = _parser().parse_args()
+    # lastResort looks up sys.stderr as it writes, which a progress bar has replaced: a line goes above the bar
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", handlers=[logging.lastResort])
+    asked = _asked()
     with one_message():
+        # imported here, so that --help and a mistyped flag are answered at once
+        from morerl.config import load_settings
+        from morerl.teacher.build import run_teach
+        from morerl.teacher.merge import merge
+        from morerl.teacher.plan import Options
+
         settings = load_settings(asked.config, asked.overrides)
         options = Options(
             limit=asked.limit,
@@ -48,7 +52,7 @@ def main() -> int:
             max_usd=asked.max_usd,
             max_tokens=asked.max_tokens,
             concurrency=asked.concurrency,
-            shard=_shard(asked.shard),
+            shard=asked.shard,
         )
         if asked.dry_run:
             return _dry_run(settings, options)
@@ -61,11 +65,26 @@ def main() -> int:
         return _told(totals, settings, options)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for any other mistake; argparse's own shows the whole usage above it."""
+        fail(f"{message} (--help explains every flag)", 2)
+
+
+def _asked() -> argparse.Namespace:
+    parser = _parser()
+    asked = parser.parse_args()
+    if asked.merge and (asked.shard or asked.limit):
+        parser.error("--merge joins the parts as they are: leave --shard and --limit out")
+    return asked
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="the run's YAML")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to override")
-    parser.add_argument("--dry-run", action="store_true", help="render, count and price every prompt; send nothing")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="render, count and price every prompt; send nothing")
     parser.add_argument("--limit", type=_above_zero, metavar="N", help="only the first N of the chosen samples")
     parser.add_argument(
         "--resume",
@@ -76,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "anew (default: if-possible)",
     )
     parser.add_argument(
-        "--max-usd", type=float, metavar="USD", help="never spend more in this folder, failed attempts included"
+        "--max-usd", type=_dollars, metavar="USD", help="never spend more in this folder, failed attempts included"
     )
     parser.add_argument(
         "--max-tokens", type=_above_zero, metavar="N", help="likewise in tokens, prompts and replies together"
@@ -88,31 +107,43 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="requests at once, at most: fewer while the server says 429 or 503 (default: 16)",
     )
-    parser.add_argument("--shard", metavar="I/N", help="only the I-th of N parts, for several machines at once")
-    parser.add_argument("--merge", action="store_true", help="join the parts: their folders teach-I-of-N in run.dir")
     parser.add_argument(
+        "--shard", type=_shard, metavar="I/N", help="only the I-th of N parts, for several machines at once"
+    )
+    instead.add_argument("--merge", action="store_true", help="join the parts: their folders teach-I-of-N in run.dir")
+    instead.add_argument(
         "--audit", type=_above_zero, metavar="N", help="write N random kept and N rejected chains as a page to read"
     )
     return parser
 
 
 def _above_zero(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
+
+
+def _dollars(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of dollars such as 50 or 2.5")
     return value
 
 
-def _shard(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ConfigError(f"--shard {text}: write I/N with I from 1 to N, e.g. 2/4")
+        raise argparse.ArgumentTypeError(f"{text!r}: write I/N with I from 1 to N, e.g. 2/4")
     return int(match[1]), int(match[2])
 
 
 def _dry_run(settings: Settings, options: Options) -> int:
+    from morerl.teacher.estimate import estimate
+    from morerl.teacher.plan import plan
+
     work = plan(settings, options)
     if settings.teach.strategy == "mimic":
         say(f"{len(work.chosen)} plans would be written, with no teacher and at no cost")
@@ -124,6 +155,10 @@ def _dry_run(settings: Settings, options: Options) -> int:
 
 
 def _audit(settings: Settings, options: Options, n: int) -> int:
+    from morerl.jsonl import stream_samples
+    from morerl.report.audit import write_audit
+    from morerl.teacher.plan import plan
+
     work = plan(settings, options)
     out = work.folder / "audit.html"
     train = stream_samples(settings.data.dir / "train.jsonl")
@@ -135,6 +170,8 @@ def _audit(settings: Settings, options: Options, n: int) -> int:
 
 
 def _told(totals: dict[str, Any], settings: Settings, options: Options) -> int:
+    from morerl.teacher.plan import plan
+
     work = plan(settings, options)
     _show_taught(totals, work.out)
     as_asked = totals["complete"] or (options.limit is not None and totals["asked"] >= options.limit)
@@ -157,18 +194,20 @@ def _show_taught(totals: dict[str, Any], out: Path) -> None:
 
 
 def _show_estimate(found: Estimate, settings: Settings) -> None:
-    """What a run would ask and cost and and its first prompt."""
+    """What a run would ask and cost, and its first prompt."""
     teach = settings.teach
-    for block in found.example[0]["content"]:
+    for block in (block for message in found.example for block in message["content"]):
         say(block.get("text", "[picture]"))
     say("")
     labels = ", ".join(f"{name} {count}" for name, count in list(found.by_label.items())[:8])
     more = f" and {len(found.by_label) - 8} more" if len(found.by_label) > 8 else ""
     say(f"{teach.strategy} at {teach.endpoint}, model {teach.model or 'scenes'}; nothing was sent")
-    say(f"{found.samples} samples ({labels}{more}); {found.kept} have a reply at hand")
-    say(f"to ask: {found.prompt_tokens:,} prompt tokens (estimate), {found.pictures} pictures among them")
+    say(f"{found.samples} samples ({labels}{more}); {found.at_hand} need no further request")
+    if found.unusable:
+        say(f"{found.unusable} samples have a picture that cannot be shown, and are left out")
+    say(f"to ask: {found.requests:,} requests at the least, {found.most_requests:,} if every draw is taken")
+    say(f"at the least {found.prompt_tokens:,} prompt tokens (estimate), {found.pictures:,} pictures among them")
     say(f"the longest prompt: {found.longest_prompt:,} tokens; a reply: at most {found.max_new_tokens:,}")
-    say(f"draws a sample: at most {found.draws}")
     if found.usd_most is None:
         say(f"cost unknown: set teach.prices for {teach.model or 'scenes'}, in dollars per million tokens")
         return

@@ -14,6 +14,12 @@ _URL = re.compile(
 )
 
 
+def is_local(base_url: str) -> bool:
+    """Whether the address is one of this machine."""
+    address = _URL.fullmatch(base_url)
+    return address is not None and address["host"].lower() in LOCAL
+
+
 def key_for(base_url: str) -> str:
     """The environment's OPENAI_API_KEY; NO_KEY where a server of this machine is asked without one.
 

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 FIRST_PAUSE = 1.0  # seconds, of an overloaded server that does not say how long; doubles while nothing succeeds
 LONGEST_PAUSE = 60.0
-LONGEST_WISH = 120.0  # seconds: a server that wants a longer pause is asked again after this
+LONGEST_WISH = 600.0  # seconds: a server that wants a longer pause is asked again after this
 
 
 class Shut(Exception):

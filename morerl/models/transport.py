@@ -11,10 +11,11 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from morerl.errors import MorerlError
-from morerl.models.address import NO_KEY, key_for
+from morerl.models.address import NO_KEY, is_local, key_for
 from morerl.models.limiter import Limiter, retry_after
 from morerl.models.replies import Answer, read_answer
 
@@ -32,6 +33,7 @@ IDLE = 4.0  # seconds a connection is kept: uvicorn (vLLM) closes after 5, and a
 OVERLOADED = (429, 503)
 REFUSED = (400, 413, 422)
 PASSING = (408, 409)
+ABOUT_ONE = (403, 404)  # of a server that has answered before: some gateways say so of a question they do not like
 FILTERED = ("content_filter", "content_policy_violation")
 REMEDIES = {
     401: "set OPENAI_API_KEY to a key that is valid there",
@@ -43,11 +45,15 @@ REMEDIES = {
 NO_QUOTA = "the quota of this key (OPENAI_API_KEY) is used up; add to it and start again"
 
 
+OnLost = Callable[[str], Awaitable[None]]
+
+
 class Failure(Exception):
     """A question without an answer. `reason` is a short stable name, fit for counting.
 
     `final`: it can never be answered (http_400, http_413, http_422, content_filter), and was not asked again. Others:
-    http_408, http_409, http_5.., timeout, connection, too_long, bad_json, not_json, no_choices.
+    http_403 and http_404 (of a server that has answered before), http_408, http_409, http_5.., timeout, connection,
+    too_long, bad_json, not_json, no_choices.
     `tries`, `lost`: as in Answer. `detail`: the server's words, printable, without the key.
     """
 
@@ -91,7 +97,10 @@ class Transport:
             max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=IDLE
         )
         waits = httpx2.Timeout(None, connect=CONNECT)
-        http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=waits, follow_redirects=False)
+        # a proxy of the environment cannot reach this machine's own servers
+        http = openai.DefaultAsyncHttpxClient(
+            limits=limits, timeout=waits, follow_redirects=False, trust_env=not is_local(base_url)
+        )
         self._client = openai.AsyncOpenAI(
             base_url=base_url, api_key=self._key, max_retries=0, timeout=waits, http_client=http
         )
@@ -102,9 +111,10 @@ class Transport:
     async def __aexit__(self, *error: object) -> None:
         await self._client.close()
 
-    async def ask(self, body: dict[str, Any]) -> Answer:
+    async def ask(self, body: dict[str, Any], *, on_lost: OnLost | None = None) -> Answer:
         """The answer to a request body ("model" and "messages" at least).
 
+        `on_lost` is awaited with the reason of each attempt that the server may charge for, before another is made.
         Raises Failure where this question gets none, and MorerlError for a server that cannot be used at all: it
         cannot be reached, denies access, lacks the model, stays overloaded or does not speak the protocol; Shut once
         the limiter is.
@@ -118,6 +128,8 @@ class Transport:
             if isinstance(got, Answer):
                 return got._replace(tries=len(faults) + 1, lost=lost)
             faults.append(got)
+            if got.lost and on_lost is not None:
+                await on_lost(got.reason)
             self._give_up_if_due(faults, body)
             if not got.overload:
                 await asyncio.sleep(_pause(sum(not fault.overload for fault in faults)))
@@ -170,6 +182,8 @@ class Transport:
     def _give_up_if_due(self, faults: list[_Fault], body: dict[str, Any]) -> None:
         last, lost = faults[-1], sum(fault.lost for fault in faults)
         overloads = sum(fault.overload for fault in faults)
+        if last.status in ABOUT_ONE and self._answered:
+            raise Failure(last.reason, final=False, tries=len(faults), lost=lost, detail=self._printable(last.detail))
         if last.unusable is not None or overloads >= OVERLOADS:
             raise self._unusable(last, str(body.get("model")))
         if last.final or len(faults) - overloads > RETRIES:

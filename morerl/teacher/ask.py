@@ -1,8 +1,4 @@
-"""Asks the endpoint for every sample, as many at once as it bears; what comes back is kept at once.
-
-A reply that is kept is never asked for again. Whether a sample gets another draw is settled by the gates alone, so
-that a run which was interrupted, wherever that was, ends with the replies of one that was not.
-"""
+"""Asks the endpoint for every sample, as many at once as it bears; what comes back is kept at once."""
 
 from __future__ import annotations
 
@@ -11,23 +7,20 @@ import contextlib
 import logging
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from morerl.errors import DataError, ImageError, MorerlError
 from morerl.models.limiter import Shut
 from morerl.models.transport import Failure, Transport
-from morerl.prompts.parse import parse
 from morerl.schema import Sample
-from morerl.scoring import is_right
-from morerl.settings import Settings, TeachSettings
-from morerl.task import TaskSpec
+from morerl.settings import Settings
 from morerl.teacher.budget import Budget, Spent
-from morerl.teacher.gates import judge
-from morerl.teacher.pay import CONTENT_FILTER, Payer
-from morerl.teacher.requests import Question, Request, question, request
-from morerl.teacher.store import Asked, Draw, Store, Stored
-from morerl.teacher.strategies import ASKING
+from morerl.teacher.chains import Chain, judged, wanted
+from morerl.teacher.pay import Payer
+from morerl.teacher.plan import Work
+from morerl.teacher.requests import Question, ask_about
+from morerl.teacher.store import Asked, Store
 
 log = logging.getLogger(__name__)
 
@@ -44,72 +37,75 @@ class Progress(NamedTuple):
     ceiling: int = 0  # requests at once, as the endpoint bears it now
 
 
+class Ended(NamedTuple):
+    """How the asking ended."""
+
+    stopped: str | None  # budget | interrupted | error; None: every sample has been gone through
+    error: MorerlError | OSError | None
+    words: dict[str, str]  # what the server said of requests that came to nothing, by reason
+
+
 Listener = Callable[[Progress], object]
 
 
 def ask_all(
-    samples: Sequence[Sample],
-    spec: TaskSpec,
+    work: Work,
     settings: Settings,
     store: Store,
+    budget: Budget,
     *,
     base_url: str,
-    mark: str,
-    budget: Budget,
     concurrency: int,
+    limit: int | None,
     listener: Listener,
-) -> str | None:
-    """Asks until every sample has its draws. Returns why it stopped before that: "budget", "interrupted" or None.
+) -> Ended:
+    """Asks until every sample, or the first `limit`, has its draws, or until something ends it.
 
-    Interrupted once (Ctrl-C, SIGTERM) it lets the requests under way come in, twice it leaves them. Raises MorerlError
-    for an endpoint that cannot be used, DataError for settings that do not show a sample, OSError for a full disk.
+    Interrupted once (Ctrl-C, SIGTERM) it lets the requests under way come in, twice it leaves them. An error of the
+    endpoint, the disk or the settings ends it as an interrupt does; it is returned, for what came in is to be written.
     """
-    asking = _Asking(samples, spec, settings, store, mark, budget, listener)
-    return asyncio.run(asking.run(base_url, concurrency))
+    return asyncio.run(_Asking(work, settings, store, budget, limit, listener).run(base_url, concurrency))
 
 
 class _Asking:
     def __init__(
-        self,
-        samples: Sequence[Sample],
-        spec: TaskSpec,
-        settings: Settings,
-        store: Store,
-        mark: str,
-        budget: Budget,
-        listener: Listener,
+        self, work: Work, settings: Settings, store: Store, budget: Budget, limit: int | None, listener: Listener
     ) -> None:
-        self._samples, self._spec, self._settings, self._store = samples, spec, settings, store
-        self._mark, self._budget, self._listener = mark, budget, listener
+        self._work, self._settings, self._store, self._budget = work, settings, store, budget
+        self._samples, self._listener = work.chosen[:limit], listener
         self._done = self._kept = 0
         self._rejected: Counter[str] = Counter()
         self._stopped: str | None = None
         self._error: MorerlError | OSError | None = None
 
-    async def run(self, base_url: str, concurrency: int) -> str | None:
+    async def run(self, base_url: str, concurrency: int) -> Ended:
         waiting = iter(self._samples)
         async with Transport(base_url, concurrency=concurrency) as transport:
-            self._payer, self._limiter = Payer(self._store, self._budget, transport, self._settings), transport.limiter
-            workers = asyncio.gather(*(self._work(waiting) for _ in range(concurrency)))
-            with _signals(lambda: self._interrupt(workers)), contextlib.suppress(asyncio.CancelledError):
-                await workers
-        if self._error is not None:
-            raise self._error
-        return self._stopped
+            self._payer = Payer(self._store, self._budget, transport, self._settings)
+            self._limiter = transport.limiter
+            workers = asyncio.gather(*(self._go_through(waiting) for _ in range(concurrency)))
+            with _signals(lambda: self._interrupt(workers)):
+                try:
+                    await workers
+                except asyncio.CancelledError:
+                    self._stopped = "interrupted"
+        if self._error is None:
+            self._payer.keep_refusals()
+        return Ended(self._stopped, self._error, self._payer.words)
 
-    async def _work(self, waiting: Iterator[Sample]) -> None:
+    async def _go_through(self, waiting: Iterator[Sample]) -> None:
         for sample in waiting:
-            if self._stopped or self._error:
+            if self._stopped in ("interrupted", "error"):
                 return
             try:
-                await self._sample(sample)
+                await self._ask(sample)
+            except Spent:
+                self._stopped = self._stopped or "budget"  # those that follow may have their replies already
             except Shut:
                 return
-            except Spent:
-                self._stopped = self._stopped or "budget"
             except (MorerlError, OSError) as error:
                 self._error = self._error or error
-                self._send_no_more()
+                self._send_no_more("error")
             await asyncio.sleep(0)  # samples whose replies are kept would never let go of the loop
 
     def _interrupt(self, workers: asyncio.Future[object]) -> None:
@@ -117,102 +113,52 @@ class _Asking:
             workers.cancel()
         else:
             log.warning("stopping: replies under way are waited for; once more to leave them")
-        self._stopped = "interrupted"
-        self._send_no_more()
+            self._send_no_more("interrupted")
 
-    def _send_no_more(self) -> None:
+    def _send_no_more(self, why: str) -> None:
         """Replies under way still come in, and are kept."""
-        self._budget.close()
+        self._stopped = why
         self._limiter.shut()
 
-    async def _sample(self, sample: Sample) -> None:
+    async def _ask(self, sample: Sample) -> None:
         try:
-            asked = await self._question(sample)
+            question = await self._question(sample)
         except DataError as error:
             if not isinstance(error.__cause__, ImageError):
                 raise
-            self._note(sample, None, [], unusable=f"picture_{error.__cause__.reason}")
+            unusable = f"picture_{error.__cause__.reason}"
+            self._store.note_asked(sample.id, Asked(mark=self._work.mark, unusable=unusable))
+            self._tell([], unusable)
             return
-        draws: list[Draw] = []
-        failed = None
-        for number in range(most_draws(self._settings.teach)):
-            if number and self._stopped:
-                return
-            sent = request(asked, self._settings, self._spec, number)
-            try:
-                reply = await self._payer.reply(asked, sent)
-            except Failure as failure:
-                failed = f"reply_{failure.reason}"
-                break
-            draws.append(self._judged(asked, sent, reply))
-            if not _wants_another(draws[-1], reply, self._settings.teach):
-                break
-        self._note(sample, asked, draws, failed=failed)
+        asked = Asked(mark=self._work.mark, prompt_hash=question.prompt_hash, pictures=question.pictures)
+        self._store.note_asked(sample.id, asked)
+        self._tell(*await self._draw(question))
 
     async def _question(self, sample: Sample) -> Question:
         if sample.image is None:
-            return question(sample, self._spec, self._settings)
+            return ask_about(sample, self._work.spec, self._settings)
         # decoding a picture takes as long as many requests
-        return await asyncio.to_thread(question, sample, self._spec, self._settings)
+        return await asyncio.to_thread(ask_about, sample, self._work.spec, self._settings)
 
-    def _judged(self, asked: Question, sent: Request, reply: Stored) -> Draw:
-        sample, spec, teach = asked.sample, self._spec, self._settings.teach
-        template = ASKING[teach.strategy].template(sample)
-        reason = reply.refused or judge(reply.text, reply.finish_reason, sample, spec, template, teach.gates)
-        return Draw(
-            key=sent.key,
-            draw=sent.draw,
-            temperature=sent.options.get("temperature"),
-            seed=sent.options.get("seed"),
-            reason=reason,
-            right=reason is None or is_right(sample, parse(reply.text, spec, sample).answer, spec),
-        )
+    async def _draw(self, question: Question) -> tuple[list[Chain], str | None]:
+        """The sample's chains, and why one more is missing."""
+        chains: list[Chain] = []
+        rest = (question.sample, question.prompt_hash, self._work.spec, self._settings)
+        while (sent := wanted(chains, *rest)) is not None:
+            try:
+                reply = await self._payer.reply(question, sent)
+            except Failure as failure:
+                return chains, f"reply_{failure.reason}"
+            chains.append(judged(sent, reply, question.sample, self._work.spec, self._settings))
+        return chains, None
 
-    def _note(
-        self,
-        sample: Sample,
-        asked: Question | None,
-        draws: list[Draw],
-        *,
-        failed: str | None = None,
-        unusable: str | None = None,
-    ) -> None:
-        noted = Asked(
-            mark=self._mark,
-            prompt_hash=asked.prompt_hash if asked else "",
-            pictures=asked.pictures if asked else (),
-            strategy=ASKING[self._settings.teach.strategy].VERSION,
-            draws=tuple(draws),
-            failed=failed,
-            unusable=unusable,
-        )
-        if self._store.asked(sample.id) != noted:
-            self._store.note_asked(sample.id, noted)
+    def _tell(self, chains: list[Chain], missing: str | None) -> None:
+        reasons = [chain.reason for chain in chains]
         self._done += 1
-        self._kept += any(draw.reason is None for draw in draws)
-        self._rejected.update(draw.reason for draw in draws if draw.reason is not None)
-        self._rejected.update(reason for reason in (failed, unusable) if reason is not None)
-        self._listener(
-            Progress(
-                self._done,
-                len(self._samples),
-                self._kept,
-                self._rejected,
-                self._budget.prompt_tokens + self._budget.completion_tokens,
-                self._budget.usd,
-                self._limiter.ceiling,
-            )
-        )
-
-
-def most_draws(teach: TeachSettings) -> int:
-    return teach.draws if teach.strategy == "distill" else 1 + teach.retries
-
-
-def _wants_another(draw: Draw, reply: Stored, teach: TeachSettings) -> bool:
-    if reply.refused is not None:
-        return False
-    return teach.strategy == "distill" or (draw.reason is not None and draw.reason != CONTENT_FILTER)
+        self._kept += None in reasons
+        self._rejected.update(reason for reason in (*reasons, missing) if reason is not None)
+        tokens, usd, ceiling = self._budget.tokens, self._budget.usd, self._limiter.ceiling
+        self._listener(Progress(self._done, len(self._samples), self._kept, self._rejected, tokens, usd, ceiling))
 
 
 @contextlib.contextmanager

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from morerl.errors import DataError
-from morerl.jsonl import write_json
-from morerl.runs import begin, finish, read_json
+from morerl.runs import read_json
 from morerl.settings import Settings
-from morerl.teacher.build import write_chains
-from morerl.teacher.plan import SECTIONS, Work, part_of, plan
+from morerl.teacher.build import conclude, open_folder, settle
+from morerl.teacher.plan import Work, part_of, plan
 from morerl.teacher.store import Store
 
 NAME = re.compile(r"teach-(\d{1,6})-of-(\d{1,6})")
@@ -28,15 +27,13 @@ def merge(settings: Settings) -> dict[str, Any]:
     parts = [part_of(whole, number, of) for number, of in _parts(settings.run.dir)]
     for one in parts:
         _check_whole(one)
-    done = begin(settings, whole.folder.name, whole.inputs, sections=SECTIONS)
-    if done is not None:
-        return done
     with Store(whole.store) as store:
+        done = open_folder(whole, settings)
+        if done is not None:
+            return done
         for one in parts:
             store.take_in(one.store)
-        totals = write_chains(whole, settings, store)
-    write_json(whole.folder / "teach.json", totals)
-    return finish(settings, whole.folder.name, totals)
+        return settle(whole, settings, conclude(whole, settings, store, whole=True))
 
 
 def _parts(run_dir: Path) -> list[tuple[int, int]]:
@@ -57,10 +54,16 @@ def _parts(run_dir: Path) -> list[tuple[int, int]]:
 
 def _check_whole(one: Work) -> None:
     with Store(one.store) as store:
-        noted = {sample.id: store.asked(sample.id) for sample in one.chosen}
-    missing = [id_ for id_, asked in noted.items() if asked is None or asked.mark != one.mark or asked.failed]
+        missing = [sample.id for sample in one.chosen if not _is_asked(store, sample.id, one.mark)]
+    told = read_json(one.folder / "teach.json") or {}
     if missing:
-        other = read_json(one.folder / "teach.json") or {}
-        why = "made under other settings or inputs" if other.get("complete") else "its run has not ended"
+        why = "made under other settings or inputs" if told.get("complete") else "its run has not ended"
         some = ", ".join(missing[:SHOWN])
         raise DataError(f"{one.folder} lacks {len(missing)} of its {len(one.chosen)} samples ({some} ...): {why}")
+    if not told.get("complete"):
+        raise DataError(f"the run in {one.folder} has not ended; run it again with its --shard, then merge")
+
+
+def _is_asked(store: Store, id_: str, mark: str) -> bool:
+    asked = store.asked(id_)
+    return asked is not None and asked.mark == mark

@@ -6,14 +6,22 @@ Written in corpus order from what is kept, in one pass: the order in which repli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from morerl.jsonl import replacing
 from morerl.schema import Reasoning, Sample
+from morerl.settings import Settings
+from morerl.teacher.chains import Chain, stored
+from morerl.teacher.choose import stratum
 from morerl.teacher.gates import Repeats
-from morerl.teacher.store import Asked, Draw, Store
+from morerl.teacher.plan import Work
+from morerl.teacher.store import Asked, Store
+from morerl.teacher.strategies import ASKING
+
+PASSING = ("picture_missing", "picture_unreachable")  # a folder that is not mounted is no fault of the sample
+NO_REPLY = "no_reply"
 
 
 class Chains(NamedTuple):
@@ -21,7 +29,7 @@ class Chains(NamedTuple):
 
     sample: Sample
     rows: list[Reasoning]
-    answered: bool = True  # False: a reply is still to come
+    answered: bool = True  # False: something is still to come
 
 
 class Counts(NamedTuple):
@@ -32,23 +40,26 @@ class Counts(NamedTuple):
     given_up: int
     unanswered: int
     rejected: dict[str, int]
+    by_label: dict[str, str]  # label -> "kept/asked"
 
 
-def stored_chains(samples: Sequence[Sample], store: Store, mark: str, *, rated: bool) -> Iterator[Chains]:
-    """What the store holds of those samples, asked under the settings `mark` stands for; others are left out.
-
-    `rated`: the pass rate over a sample's draws goes into its rows.
-    """
-    for sample in samples:
+def stored_chains(work: Work, settings: Settings, store: Store) -> Iterator[Chains]:
+    """What the store holds of the work's samples, asked under its settings; what was not asked is left out."""
+    for sample in work.chosen:
         asked = store.asked(sample.id)
-        if asked is None or asked.mark != mark:
+        if asked is None or asked.mark != work.mark:
             continue
-        rate = sum(draw.right for draw in asked.draws) / len(asked.draws) if rated and asked.draws else None
-        rows = [_row(sample, asked, draw, store, rate) for draw in asked.draws]
-        missing = asked.failed or asked.unusable
-        if missing:
-            rows.append(_silent(sample, asked, missing))
-        yield Chains(sample, rows, answered=asked.failed is None)
+        if asked.unusable is not None:
+            yield Chains(sample, [_silent(sample, asked, 0, settings, asked.unusable)], asked.unusable not in PASSING)
+            continue
+        chains, missing = stored(sample, asked.prompt_hash, work.spec, settings, store)
+        rate = None
+        if settings.teach.strategy == "distill" and missing is None:
+            rate = sum(chain.right for chain in chains) / len(chains)
+        rows = [_row(sample, asked, chain, settings, rate) for chain in chains]
+        if missing is not None:
+            rows.append(_silent(sample, asked, missing.draw, settings, NO_REPLY))
+        yield Chains(sample, rows, missing is None)
 
 
 def write_outputs(chains: Iterable[Chains], out: Path, repeats: int | None) -> Counts:
@@ -57,16 +68,23 @@ def write_outputs(chains: Iterable[Chains], out: Path, repeats: int | None) -> C
     A right one after it is rejected as `spare`; one whose reasoning was kept `repeats` times already as `duplicate`.
     """
     seen, ends, rejected = Repeats(repeats), Counter[str](), Counter[str]()
+    asked, kept = Counter[str](), Counter[str]()
     with replacing(out) as right, replacing(out.with_name("rejected.jsonl")) as wrong:
         for sample, rows, answered in chains:
             judged = list(_choose(sample, rows, seen))
-            kept = any(row.reason is None for row in judged)
-            ends["kept" if kept else "given_up" if answered else "unanswered"] += 1
+            found = any(row.reason is None for row in judged)
+            ends["unanswered" if not answered else "kept" if found else "given_up"] += 1
+            asked[stratum(sample)] += 1
+            kept[stratum(sample)] += found
             rejected.update(row.reason for row in judged if row.reason is not None)
             for row in judged:
                 (right if row.reason is None else wrong).write(row.model_dump_json() + "\n")
-    counts = {name: ends[name] for name in ("kept", "given_up", "unanswered")}
-    return Counts(asked=ends.total(), **counts, rejected=dict(rejected.most_common()))
+    return Counts(
+        asked=ends.total(),
+        **{name: ends[name] for name in ("kept", "given_up", "unanswered")},
+        rejected=dict(rejected.most_common()),
+        by_label={label: f"{kept[label]}/{n}" for label, n in asked.most_common()},
+    )
 
 
 def _choose(sample: Sample, rows: list[Reasoning], seen: Repeats) -> Iterator[Reasoning]:
@@ -83,36 +101,36 @@ def _choose(sample: Sample, rows: list[Reasoning], seen: Repeats) -> Iterator[Re
             yield row
 
 
-def _row(sample: Sample, asked: Asked, draw: Draw, store: Store, rate: float | None) -> Reasoning:
-    reply = store.reply(draw.key)
-    assert reply is not None, f"{sample.id}: a draw was noted before its reply was kept"
+def _row(sample: Sample, asked: Asked, chain: Chain, settings: Settings, rate: float | None) -> Reasoning:
+    sent, reply = chain.sent, chain.reply
     return Reasoning(
         id=sample.id,
         completion=reply.text,
         model=reply.model,
         prompt_hash=asked.prompt_hash,
-        strategy=asked.strategy,
-        draw=draw.draw,
-        temperature=draw.temperature,
-        seed=draw.seed,
+        strategy=ASKING[settings.teach.strategy].VERSION,
+        draw=sent.draw,
+        temperature=sent.options.get("temperature"),
+        seed=sent.options.get("seed"),
         pictures=asked.pictures,
         finish_reason=reply.finish_reason,
         usage=reply.usage,
         attempts=reply.attempts,
         time=reply.time,
         pass_rate=rate,
-        reason=draw.reason,
+        reason=chain.reason,
     )
 
 
-def _silent(sample: Sample, asked: Asked, reason: str) -> Reasoning:
+def _silent(sample: Sample, asked: Asked, draw: int, settings: Settings, reason: str) -> Reasoning:
+    """The row of a draw that has no reply."""
     return Reasoning(
         id=sample.id,
         completion="",
         model="",
         prompt_hash=asked.prompt_hash,
-        strategy=asked.strategy,
-        draw=len(asked.draws),
+        strategy=ASKING[settings.teach.strategy].VERSION,
+        draw=draw,
         pictures=asked.pictures,
         finish_reason="",
         attempts=0,
@@ -120,13 +138,13 @@ def _silent(sample: Sample, asked: Asked, reason: str) -> Reasoning:
     )
 
 
-def is_torn(path: Path) -> bool:
-    """Whether a file of lines is missing or ends within one, as no run leaves it."""
+def is_hurt(path: Path, lines: int) -> bool:
+    """Whether a file of so many lines is missing, empty or ends within a line: no edit, but an accident."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
             size = file.tell()
             file.seek(max(0, size - 1))
-            return size > 0 and file.read(1) != b"\n"
+            return lines > 0 if size == 0 else file.read(1) != b"\n"
     except OSError:
         return True

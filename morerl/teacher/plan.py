@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from morerl.errors import ConfigError
+from morerl.errors import ConfigError, DataError
 from morerl.guidelines import guideline_file, load_spec
 from morerl.jsonl import read_samples
+from morerl.models.address import key_for
 from morerl.partial import fingerprint
 from morerl.prompts.render import STEPS, TEMPLATES, steps_of
 from morerl.runs import sha256
@@ -18,8 +19,7 @@ from morerl.teacher.choose import choose, part
 from morerl.teacher.strategies import STRATEGIES
 
 OUT = "reasoning.jsonl"
-SECTIONS = ("data", "images", "prompt", "teach")
-"""Settings that change what a teacher is asked or what is kept."""
+SCENES = "scenes"  # the endpoint that is the drawn world's own teacher
 
 
 class Options(NamedTuple):
@@ -42,7 +42,8 @@ class Work(NamedTuple):
     spec: TaskSpec
     chosen: list[Sample]  # the whole of it, or of the part
     inputs: list[Path]
-    mark: str  # what the answers of one run have in common
+    relevant: dict[str, Any]  # settings that change what is asked or what is kept
+    mark: str  # fingerprint of these and the inputs, the same on every machine
     folder: Path
     out: Path
 
@@ -57,9 +58,15 @@ def plan(settings: Settings, options: Options = WHOLE) -> Work:
     chosen = choose(train, settings.teach.share, seed=settings.run.seed)
     if not chosen:
         raise ConfigError(f"{settings.data.dir / 'train.jsonl'} holds no sample with a gold answer to explain")
-    _check(chosen, settings, options)
+    _check_strategy(chosen, settings, options)
+    if settings.teach.strategy != "mimic":
+        _check_endpoint(chosen, settings, options)
     spec, files = load_spec(settings.data.guidelines), _inputs(chosen, settings)
-    whole = Work(spec, chosen, files, _mark(settings, files), settings.run.dir / "teach", settings.run.dir / OUT)
+    relevant = _relevant(settings)
+    # where the data lie is no part of the mark: machines that share the work may have them in different places
+    hashed = [{**relevant, "data": None}, settings.run.seed, [sha256(path) for path in files]]
+    folder = settings.run.dir
+    whole = Work(spec, chosen, files, relevant, fingerprint(hashed), folder / "teach", folder / OUT)
     return whole if options.shard is None else part_of(whole, *options.shard)
 
 
@@ -69,14 +76,10 @@ def part_of(whole: Work, number: int, of: int) -> Work:
     return whole._replace(chosen=part(whole.chosen, number, of), folder=folder, out=folder / OUT)
 
 
-def _check(chosen: list[Sample], settings: Settings, options: Options) -> None:
+def _check_strategy(chosen: list[Sample], settings: Settings, options: Options) -> None:
     teach = settings.teach
-    if teach.strategy == "mimic":
-        if options.shard is not None:
-            raise ConfigError("teach.strategy = mimic asks nobody and needs one machine for seconds; leave --shard out")
-    elif options.max_usd is not None and price_of(settings) is None:
-        price = f"{{{teach.model}: {{input: 0.0, output: 0.0}}}}"
-        raise ConfigError(f"--max-usd needs a price: teach.prices: {price}, in dollars per million tokens")
+    if teach.strategy == "mimic" and options.shard is not None:
+        raise ConfigError("teach.strategy = mimic asks nobody and needs one machine for seconds; leave --shard out")
     strategy = STRATEGIES[teach.strategy]
     for sample in chosen:
         strategy.check(sample)
@@ -88,18 +91,38 @@ def _check(chosen: list[Sample], settings: Settings, options: Options) -> None:
             )
 
 
+def _check_endpoint(chosen: list[Sample], settings: Settings, options: Options) -> None:
+    teach, root = settings.teach, settings.data.image_root
+    if teach.endpoint != SCENES:
+        key_for(str(teach.endpoint))
+    if ours := sorted({"model", "messages", "n", "stream"} & set(teach.request)):
+        raise ConfigError(
+            f"teach.request may not hold {', '.join(ours)}: what is asked, and how often, is set elsewhere"
+        )
+    if any(sample.image for sample in chosen) and (root is None or not root.is_dir()):
+        raise DataError(f"data.image_root = {root} is no folder, and samples have pictures")
+    capped = options.max_usd is not None or options.max_tokens is not None
+    if capped and teach.request.get("max_tokens", 0) is None and not teach.request.get("max_completion_tokens"):
+        raise ConfigError("a cap needs a limit on what a reply may have: set teach.request.max_completion_tokens")
+    if options.max_usd is not None and price_of(settings) is None:
+        price = f"{{{teach.model}: {{input: 0.0, output: 0.0}}}}"
+        raise ConfigError(f"--max-usd needs a price: teach.prices: {price}, in dollars per million tokens")
+
+
+def _relevant(settings: Settings) -> dict[str, Any]:
+    """Settings that change what a teacher is asked or what is kept; prices and the student's model do not."""
+    tree = settings.model_dump(mode="json", include={"data", "images", "prompt", "teach"})
+    del tree["teach"]["prices"], tree["data"]["max_prompt_tokens"]
+    tree["teach"]["endpoint"] = str(settings.teach.endpoint).rstrip("/")
+    return tree
+
+
 def _inputs(chosen: list[Sample], settings: Settings) -> list[Path]:
     """The files that what is asked depends on, pictures aside."""
     strategy = STRATEGIES[settings.teach.strategy]
     prompts = {TEMPLATES / f"{strategy.template(sample)}.jinja" for sample in chosen}
     guideline = guideline_file(settings.data.guidelines)
     return [settings.data.dir / "train.jsonl", guideline, strategy.WORDING, *sorted(prompts)]
-
-
-def _mark(settings: Settings, files: list[Path]) -> str:
-    """Fingerprint of what a sample's draws and their judgement depend on, the same on every machine."""
-    tree = settings.model_dump(mode="json", include={"images", "prompt", "teach"})
-    return fingerprint(tree, settings.run.seed, [sha256(path) for path in files])
 
 
 def price_of(settings: Settings) -> PriceSettings | None:

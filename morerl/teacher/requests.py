@@ -8,10 +8,10 @@ anything here.
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from morerl.models.endpoint import image_block, pictures, with_pictures
+from morerl.partial import fingerprint
 from morerl.prompts.render import Messages
 from morerl.schema import Sample
 from morerl.settings import Settings
@@ -45,7 +45,7 @@ class Request(NamedTuple):
     options: dict[str, Any]  # the body without the messages
 
 
-def question(sample: Sample, spec: TaskSpec, settings: Settings) -> Question:
+def ask_about(sample: Sample, spec: TaskSpec, settings: Settings) -> Question:
     """The sample as the strategy of the settings shows it.
 
     Raises ConfigError where the strategy cannot ask about it, DataError for a picture that cannot be shown.
@@ -56,21 +56,27 @@ def question(sample: Sample, spec: TaskSpec, settings: Settings) -> Question:
     images = pictures(sample, settings.images, settings.data.image_root)
     hashes = tuple(_hash_picture(image) for image in images)
     shown = with_pictures(messages, [{"type": "image", "sha256": digest} for digest in hashes])
-    return Question(sample, messages, images, hashes, _digest(shown), _tokens(messages, images))
+    return Question(sample, messages, images, hashes, fingerprint(shown), _tokens(messages, images))
 
 
-def request(asked: Question, settings: Settings, spec: TaskSpec, draw: int) -> Request:
-    """The `draw`-th request of a question, from 0."""
-    options = _options(asked.sample, settings, spec, draw)
-    strategy = ASKING[settings.teach.strategy]
-    key = _digest([settings.teach.endpoint, options, strategy.VERSION, draw, asked.prompt_hash])
-    return Request(key, draw, options)
+def request(sample: Sample, prompt_hash: str, settings: Settings, spec: TaskSpec, draw: int) -> Request:
+    """The `draw`-th request, from 0, of a question with that hash."""
+    options = _options(sample, settings, spec, draw)
+    endpoint = str(settings.teach.endpoint).rstrip("/")
+    version = ASKING[settings.teach.strategy].VERSION
+    return Request(fingerprint(endpoint, options, version, draw, prompt_hash), draw, options)
 
 
-def body(asked: Question, sent: Request) -> dict[str, Any]:
+def body(question: Question, sent: Request) -> dict[str, Any]:
     """What is posted to /v1/chat/completions, pictures as data URIs (PNG)."""
-    shown = [image_block(image) for image in asked.images]
-    return {**sent.options, "messages": with_pictures(asked.messages, shown)}
+    shown = [image_block(image) for image in question.images]
+    return {**sent.options, "messages": with_pictures(question.messages, shown)}
+
+
+def longest_reply(options: dict[str, Any]) -> int | None:
+    """Tokens a reply may have; None where the request sets no limit."""
+    limits = [options[name] for name in ("max_tokens", "max_completion_tokens") if name in options]
+    return max(limits, default=None)
 
 
 def _options(sample: Sample, settings: Settings, spec: TaskSpec, draw: int) -> dict[str, Any]:
@@ -95,7 +101,3 @@ def _hash_picture(image: Image) -> str:
 def _tokens(messages: Messages, images: list[Image]) -> int:
     text = sum(len(block.get("text", "").encode()) for message in messages for block in message["content"])
     return round(text / BYTES) + sum(image.width * image.height // PIXELS for image in images)
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()

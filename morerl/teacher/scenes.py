@@ -24,9 +24,9 @@ from morerl.scenes.world import TYPES, Actor, Figure, Scene, relation
 from morerl.schema import Mention, Region, Sample
 from morerl.settings import Settings
 from morerl.task import TaskSpec
-from morerl.teacher.requests import body, question, request
+from morerl.teacher.plan import SCENES
+from morerl.teacher.requests import ask_about, body, request
 
-SCENES = "scenes"
 FAULTS = 0.02
 
 
@@ -56,8 +56,8 @@ def _replies(samples: Sequence[Sample], spec: TaskSpec, settings: Settings) -> d
     scenes = {scene.id: scene for scene in read_records(root / "scenes.jsonl", Scene)}
     replies = {}
     for sample in samples:
-        asked = question(sample, spec, settings)
-        messages = body(asked, request(asked, settings, spec, 0))["messages"]
+        question = ask_about(sample, spec, settings)
+        messages = body(question, request(sample, question.prompt_hash, settings, spec, 0))["messages"]
         replies[fingerprint(messages)] = reply(sample, scenes, spec, seed=settings.run.seed)
     return replies
 

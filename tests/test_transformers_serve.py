@@ -1,0 +1,222 @@
+"""A teacher and a predictor that are not the tests' own: `transformers serve` on this machine, with a narrow model."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from morerl.guidelines import load_spec
+from morerl.jsonl import read_records
+from morerl.models.endpoint import complete, image_block, pictures, with_pictures
+from morerl.models.generate import generate
+from morerl.models.load import load_model, load_processing
+from morerl.models.transport import Transport
+from morerl.prompts.render import render
+from morerl.schema import Gold, Mention, Reasoning, Region, Sample
+from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings
+from morerl.teacher.build import run_teach
+
+pytestmark = pytest.mark.slow
+
+STARTS_WITHIN = 90.0  # seconds
+SPEC = load_spec("more")
+PROMPT = PromptSettings(template="stepwise_brief")
+# 112 is a multiple of 28 and of 16, the endpoint's and the narrow model's step: neither end changes the picture
+SQUARE = ImageSettings(full_pixels=112 * 112, crop_pixels=112 * 112, min_side=112)
+SQUARE_TOKENS = (112 // 16) ** 2
+POSTED = 'POST /v1/chat/completions HTTP/1.1" 200'
+NONSENSE = {"truncated", "no_think_tag", "no_answer_tag"}
+
+
+@pytest.fixture(scope="module")
+def loud_model(narrow_model, tmp_path_factory):
+    """The narrow model with weights 8 times as large, so that what it writes depends on what it is shown (as drawn it
+    writes one word over and over). The server samples only where a model's own settings say so, whatever the
+    temperature; those of Qwen2.5-VL do."""
+    out = tmp_path_factory.mktemp("loud")
+    shutil.copytree(narrow_model, out, dirs_exist_ok=True)
+    weights = load_file(out / "model.safetensors")
+    louder = {name: weight * 8 if weight.ndim > 1 else weight for name, weight in weights.items()}
+    save_file(louder, out / "model.safetensors", metadata={"format": "pt"})
+    how = json.loads((out / "generation_config.json").read_text())
+    (out / "generation_config.json").write_text(json.dumps(how | {"do_sample": True}))
+    return out
+
+
+@contextmanager
+def served(model, log):
+    """The address of a server of that model, which ends with the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("transformers"), "serve", model, "--host", "127.0.0.1"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*map(str, command), "--port", str(port), "--device", "cpu"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health", process, log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_for(url, process, log):
+    end = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"transformers serve does not start (exit code {process.poll()}):\n{log.read_text(errors='replace')}")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    return tmp_path_factory.mktemp("serve") / "log.txt"
+
+
+@pytest.fixture(scope="module")
+def url(loud_model, log):
+    with served(loud_model, log) as address:
+        yield address
+
+
+def rejected(settings):
+    return list(read_records(settings.run.dir / "rejected.jsonl", Reasoning))
+
+
+def teach(url, model, **asked):
+    return {"endpoint": url, "model": str(model), "share": 0.05, "max_new_tokens": 24, **asked}
+
+
+def check_row(row, model, strategy):
+    assert row.model == f"{model}@main"  # as this server returns it: with the revision
+    assert row.strategy == f"{strategy}/1" and row.attempts == 1 and row.reason in NONSENSE
+    assert (row.finish_reason == "length") == (row.reason == "truncated") and row.finish_reason in ("length", "stop")
+    usage = row.usage
+    assert usage["prompt_tokens"] > 1000 and 0 < usage["completion_tokens"] <= 24
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert len(row.pictures) == 2 and len(row.prompt_hash) == 64
+
+
+# --- the teacher
+
+
+def test_stepwise_nonsense_is_rejected_by_name_and_asked_for_once(url, log, loud_model, make_settings):
+    settings = make_settings(teach=teach(url, loud_model, strategy="stepwise", retries=1, retry_temperature=0.9))
+    totals = run_teach(settings)
+    rows = rejected(settings)
+    assert totals["kept"] == totals["unanswered"] == 0 and totals["given_up"] == totals["asked"] >= 8
+    assert len(rows) == totals["replies"] == totals["attempts"] == 2 * totals["asked"]
+    assert totals["rejected"] == dict(Counter(row.reason for row in rows).most_common())
+    assert totals["tokens"]["prompt"] == sum(row.usage["prompt_tokens"] for row in rows)
+    for row in rows:
+        check_row(row, loud_model, "stepwise")
+    assert {(row.draw, row.temperature) for row in rows} == {(0, 0.0), (1, 0.9)}
+    assert len({row.completion for row in rows}) > 1
+    asked = log.read_text().count(POSTED)
+    assert asked >= totals["attempts"]
+    (settings.run.dir / "rejected.jsonl").unlink()  # or the second run would have nothing to do at all
+    assert run_teach(settings)["attempts"] == totals["attempts"]
+    assert rejected(settings) == rows and log.read_text().count(POSTED) == asked
+
+
+def test_distill_takes_every_draw_and_rates_the_sample_zero(url, loud_model, make_settings):
+    settings = make_settings(teach=teach(url, loud_model, strategy="distill", draws=3))
+    totals = run_teach(settings)
+    rows = rejected(settings)
+    assert totals["kept"] == 0 and totals["complete"] and totals["replies"] == len(rows) == 3 * totals["asked"]
+    for row in rows:
+        check_row(row, loud_model, "distill")
+    by_sample = Counter(row.id for row in rows)
+    assert set(by_sample.values()) == {3} and {row.pass_rate for row in rows} == {0.0}
+    assert {(row.draw, row.seed) for row in rows} == {(0, 0), (1, 1), (2, 2)}
+    assert len({row.completion for row in rows}) > len(by_sample)  # draws differ
+
+
+# --- what goes there
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory):
+    """A folder of pictures and samples that ask about them; the last has none."""
+    root = tmp_path_factory.mktemp("pictures")
+    samples = []
+    for number, colours in enumerate((("red", "blue"), ("yellow", "black"), ("white", "green"))):
+        image = Image.new("RGB", (224, 224), colours[0])
+        image.paste(colours[1], (60, 0, 224, 150))
+        image.save(root / f"{number}.png")
+        samples.append(sample(f"{number}.png", box=(0.0, 0.0, 0.5, 0.5)))
+    return root, [*samples, sample(None)]
+
+
+def sample(image, *, box=None):
+    return Sample(
+        id=f"pictured/{image}",
+        corpus="more",
+        split="test",
+        text="Hale helps Osei",
+        image=image,
+        head="r0" if image else "m1",
+        tail="m0",
+        mentions=(Mention(id="m0", start=0, end=4, text="Hale"), Mention(id="m1", start=11, end=15, text="Osei")),
+        regions=(Region(id="r0", box=box),) if image else (),
+        gold=Gold(label="none"),
+    )
+
+
+def test_pictures_are_read_and_counted_there(url, loud_model, pictured):
+    root, samples = pictured
+    messages = render(samples[0], SPEC, PROMPT, SQUARE)
+    bare = with_pictures(messages, [{"type": "text", "text": ""}] * 2)
+    shown = [
+        with_pictures(messages, [image_block(image) for image in pictures(one, SQUARE, root)]) for one in samples[:3]
+    ]
+
+    async def ask():
+        async with Transport(url, concurrency=2) as transport:
+            how = {"model": str(loud_model), "temperature": 0.0, "max_tokens": 24}
+            return [await transport.ask({**how, "messages": chat}) for chat in (bare, *shown)]
+
+    text, *answers = asyncio.run(ask())
+    more = {answer.usage["prompt_tokens"] - text.usage["prompt_tokens"] for answer in answers}
+    assert more == {2 * (SQUARE_TOKENS + 2)}  # of each picture, with its begin and end
+    assert len({answer.texts[0] for answer in answers}) == 3  # the same words about other pictures
+
+
+def test_the_endpoint_writes_what_the_model_writes_here(url, loud_model, pictured):
+    root, samples = pictured
+    how = GenerateSettings(max_new_tokens=24, batch_size=1)
+    shown = {"prompt": PROMPT, "images": SQUARE, "image_root": root, "settings": how}
+    there = complete(samples, SPEC, base_url=url, model=str(loud_model), **shown)
+    processing, model = load_processing(loud_model), load_model(loud_model, ModelSettings())
+    here = generate(model, processing, samples, SPEC, **shown)
+    # this server keeps special tokens of another kind than the end, and takes off blanks at either end
+    special = re.compile("|".join(map(re.escape, processing.tokenizer.all_special_tokens)))
+    assert [special.sub("", one).strip() for (one,) in there] == [one.strip() for (one,) in here]
+    assert len({one for (one,) in there}) == len(samples)
