@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Gate = Literal["leak", "copied", "candidates", "other_conclusion", "evidence", "no_evidence"]
+
 
 class Section(BaseModel):
     """Base of every section: immutable, unknown keys refused."""
@@ -33,9 +35,7 @@ class DataSettings(Section):
     image_root: Path | None = Field(default=None, description="folder that image paths are relative to")
     guidelines: str = Field(description="a name in morerl/guidelines, or the path of a YAML file")
     max_prompt_tokens: int = Field(
-        default=2048,
-        ge=1,
-        description="longer prompts (image tokens counted) are left out of training, and named",
+        default=2048, ge=1, description="longer prompts (image tokens counted) are left out of training, and named"
     )
     limit: int | None = Field(default=None, ge=1, description="use only the first N samples of every split")
 
@@ -115,9 +115,11 @@ class PriceSettings(Section):
 class GateSettings(Section):
     """What a chain must keep to beside its answer (see morerl.teacher.gates); lengths in words of the reasoning."""
 
-    min_words: int = Field(default=10, ge=0, description="shorter reasoning is rejected")
-    max_words: int = Field(default=1000, ge=1, description="longer reasoning is rejected")
+    min_words: int = Field(default=30, ge=0, description="shorter reasoning is rejected")
+    max_words: int = Field(default=600, ge=1, description="longer reasoning is rejected")
+    quotes: int = Field(default=1, ge=0, description="quotes of the text that reasoning without a picture must hold")
     repeats: int | None = Field(default=1, ge=1, description="chains with the very same reasoning; null: any number")
+    skip: tuple[Gate, ...] = Field(default=(), description="gates that are not applied, by the reason they give")
 
 
 class TeachSettings(Section):
@@ -191,9 +193,7 @@ class MixingSettings(Section):
 
     alpha: float = Field(default=0.5, ge=0.0, description="1: fixed 1:1; 0: hard samples only after epoch 1")
     epochs: int = Field(default=4, ge=1)
-    hard_below: float = Field(
-        default=1.0, gt=0.0, le=1.0, description="hard: pass rate below this (1: not always right)"
-    )
+    hard_below: float = Field(default=1.0, gt=0.0, le=1.0, description="hard: pass rate below it (1: not always right)")
 
 
 class GrpoSettings(Section):

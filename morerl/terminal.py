@@ -6,10 +6,13 @@ import contextlib
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from morerl.errors import MorerlError
+
+LOG_SECONDS = 30.0
 
 
 @contextlib.contextmanager
@@ -92,35 +95,33 @@ def sample_bar(stage: str) -> Iterator[Callable[[int, int], object]]:
 
 @contextlib.contextmanager
 def teach_bar() -> Iterator[Callable[[Any], object]]:
-    """A bar for a teacher's run (`morerl.teacher.ask.Progress`), below it kept, rejected, tokens, money, at once."""
-    progress = _progress()
-    task = progress.add_task("teach", total=None, figures="")
+    """A bar for a teacher's run (`morerl.teacher.ask.Progress`), below it kept, rejected, tokens, money, at once.
 
-    def listen(at: Any) -> None:
-        progress.start()
-        progress.update(task, completed=at.done, total=at.total, below=_taught(at))
+    In a log, where a bar would show only its end, a line every LOG_SECONDS.
+    """
+    if not sys.stderr.isatty():
+        told = time.monotonic()
 
-    if sys.stderr.isatty():  # in a log the error of a run that never began needs no bar above it
-        progress.start()
-    try:
-        yield listen
-    finally:
-        if progress.live.is_started:
-            progress.stop()
+        def write(at: Any) -> None:
+            nonlocal told
+            if at.done == at.total or time.monotonic() - told > LOG_SECONDS:
+                told = time.monotonic()
+                print(f"teach {at.done}/{at.total}  {_taught(at)}", file=sys.stderr, flush=True)  # noqa: T201
+
+        yield write
+        return
+    with _progress() as progress:
+        task = progress.add_task("teach", total=None, figures="")
+        yield lambda at: progress.update(task, completed=at.done, total=at.total, below=_taught(at))
 
 
 def _taught(at: Any) -> str:
     reasons = ", ".join(f"{reason} {count}" for reason, count in at.rejected.most_common(3))
     parts = [f"kept {at.kept}", f"rejected {at.rejected.total()}"]
-    if at.tokens:
-        parts.append(f"{at.tokens:,} tokens")
-    if at.usd is not None:
-        parts.append(f"${at.usd:.2f}")
-    if at.ceiling:
-        parts.append(f"{at.ceiling} at once")
-    if reasons:
-        parts.append(f"({reasons})")
-    return "  ".join(parts)
+    parts += [f"{at.tokens:,} tokens"] if at.tokens else []
+    parts += [f"${at.usd:.2f}"] if at.usd is not None else []
+    parts += [f"{at.ceiling} at once"] if at.ceiling else []
+    return "  ".join([*parts, f"({reasons})"] if reasons else parts)
 
 
 @contextlib.contextmanager

@@ -8,9 +8,10 @@ from morerl.teacher.gates import judge
 
 MORE, SEM = load_spec("more"), load_spec("sem2010")
 GOLD = "/per/misc/awarded"
-ANY = GateSettings(min_words=0, max_words=10**9)
+ANY = GateSettings(min_words=0, max_words=10**9, quotes=0)
 TEXT = "Ana's team wins the Golden Quill ... and the \"gold label\" of the Bears' league"
-STEPS = ["a person.", "it bears on it.", "the winner.", "per, misc.", "none, awarded, party.", "awarded."]
+OPEN = "present_in, awarded, party, nationality, president, none"  # all that may join per and misc
+STEPS = ["a person.", "it bears on it.", "the winner.", "per, misc.", f"{OPEN}.", "awarded."]
 
 
 def chain(**changed):

@@ -50,7 +50,7 @@ def answer(body):
     number = number_of(body)
     wrong = number % 13 == 5 or (number % 7 == 3 and body["seed"] == 0)
     label = LABELS[(number + wrong) % 3]
-    think = f"The words between the two say how they belong together, in the case of request {mark(body)}."
+    think = f"The words 'flooded the' say how the two belong together, in the case of request {mark(body)}."
     return render_completion(think, label)
 
 

@@ -105,7 +105,7 @@ def test_the_counts_are_of_the_whole_files_and_reasons_are_told_in_words(run):
 
 def test_a_card_shows_picture_text_question_reasoning_answer_and_provenance(run):
     _, page = audited(run, n=1)
-    for shown in (MORE.question, "the object at (25, 50, 75, 100)", "'Laurel Medal'", "Step 1", "kept"):
+    for shown in (MORE.question, "the object from (25%, 50%) to (75%, 100%)", "'Laurel Medal'", "Step 1", "kept"):
         assert shown in page.chains()[0], shown
     for shown in ("teacher-7b", "0.7", "11", "prompt_tokens 1,000", "2026-01-02", "ab" * 32, "stepwise/1", "3"):
         assert shown in "".join(page.texts("dd")), shown

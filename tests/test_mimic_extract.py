@@ -41,8 +41,8 @@ PLAN = f"""<think>Entities:
 Pairs:
 - “OakNet” and “BarkSet”: the text says “OakNet are trained on BarkSet”. {RULE} It joins Method to Dataset, \
 Method to Dataset here: Trained-With.
-- “LeafNet” and “OakNet”: the text says “LeafNet and OakNet” states no relation of the list.
-- “LeafNet” and “BarkSet”: the text says “LeafNet and OakNet are trained on BarkSet” states no relation of the list.\
+- “LeafNet” and “OakNet”: the words “LeafNet and OakNet” state no relation of the list.
+- “LeafNet” and “BarkSet”: the words “LeafNet and OakNet are trained on BarkSet” state no relation of the list.\
 </think>
 <answer>{{"entities": [{{"id": "e1", "text": "LeafNet", "type": "Method"}}, \
 {{"id": "e2", "text": "OakNet", "type": "Method"}}, {{"id": "e3", "text": "BarkSet", "type": "Dataset"}}], \
@@ -75,9 +75,14 @@ def test_what_the_guideline_does_not_know_and_what_is_not_there(entities, relati
     assert plan(one, SCIER).startswith(f"<think>{think}</think>")
 
 
+def test_a_rule_that_gold_breaks_is_not_told():
+    think = parse(plan(asked(relations=[("a", "Trained-With", "b")]), SCIER), SCIER, asked()).think
+    assert f"“LeafNet and OakNet”. {RULE} Method to Method here: Trained-With." in think and "It joins" not in think
+
+
 def test_unrelated_pairs_are_looked_at_but_not_all_of_them():
     think = plan(asked(relations=()), SCIER)
-    assert think.count("states no relation") == OTHERS == 3
+    assert think.count("state no relation") == OTHERS == 3
     nothing = asked(gold={"entities": []})
     assert "the text names none" in plan(nothing, SCIER) and "no two entities" in plan(nothing, SCIER)
     assert is_right(nothing, parse(plan(nothing, SCIER), SCIER, nothing).answer, SCIER)
@@ -103,7 +108,7 @@ def hostile(between):
 def test_words_that_look_like_a_template_or_an_order_are_quoted_as_they_stand(words):
     one = hostile(words)
     text = plan(one, SCIER)
-    assert f"the text says “Oak {words} Bark” states" in text
+    assert f"the words “Oak {words} Bark” state" in text
     parsed = parse(text, SCIER, one)
     assert is_right(one, parsed.answer, SCIER) and not parsed.problems
 

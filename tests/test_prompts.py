@@ -45,6 +45,7 @@ def parse(text, spec):
 
 
 PICTURED = sample(boxes=[(0.1, 0.2, 0.304, 1.0)], head="r0")
+BOX = "the object from (10%, 20%) to (30%, 100%) of the picture's width and height"
 
 
 # --- rendering
@@ -78,7 +79,7 @@ def test_the_prompt_says_what_is_asked_and_which_answers_there_are(template):
 
 def test_the_stepwise_prompt_names_both_arguments_and_every_step():
     text = fill("stepwise", PICTURED, MORE, IMAGES)
-    assert "Head: the object at (10, 20, 30, 100). Tail: 'b'." in text
+    assert f"Head: {BOX}, the one in the crop. Tail: 'b'.\n{MORE.direction}\n" in text
     assert all(f"\nStep {number}: " in text for number in range(1, STEPS["stepwise"] + 1))
 
 
@@ -136,7 +137,7 @@ def test_marks_can_be_taken_off_again(text, data):
 
 def test_only_mentions_are_marked():
     assert mark(PICTURED) == "a <e2>b</e2> c d e"
-    assert describe(PICTURED, "r0") == "the object at (10, 20, 30, 100)"
+    assert describe(PICTURED, "r0") == BOX
 
 
 @pytest.mark.parametrize(

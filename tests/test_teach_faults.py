@@ -156,10 +156,10 @@ def test_a_price_named_later_counts_for_what_came_before_and_refuses_nothing(tmp
 
 def test_replies_keep_the_price_of_their_time(tmp_path):
     with Teacher() as teacher:
-        run_teach(settings(tmp_path, teacher.url, prices=PRICES), options=Options(limit=4))
+        dear = run_teach(settings(tmp_path, teacher.url, prices=PRICES), options=Options(limit=4))["replies"]
         cheap = {"m": {"input": 1.0, "output": 1.0}}
         totals = run_teach(settings(tmp_path, teacher.url, prices=cheap))
-        assert totals["usd"] == pytest.approx(5 * 0.2, abs=0.02)  # sample 3 took two draws
+        assert totals["usd"] == pytest.approx(dear * 0.2, abs=0.02)
 
 
 def test_a_cap_keeps_what_is_paid_for_in_the_files(tmp_path):
@@ -258,7 +258,7 @@ def test_what_a_merge_keeps_is_right_whatever_two_machines_were_told(tmp_path):
         draws[body["seed"], number_of(body)] += 1
         right = (draws[body["seed"], number_of(body)] + number_of(body)) % 2 == 0
         label = LABELS[(number_of(body) + (not right)) % 3]
-        return render_completion(f"The words between the two say so, {sum(draws.values())} times over.", label)
+        return render_completion(f"The words 'flooded the' say so, {sum(draws.values())} times over.", label)
 
     with Teacher(reply=changing) as teacher:
         run = settings(tmp_path, teacher.url, n=12, retries=1)

@@ -74,7 +74,7 @@ def test_the_request_is_what_the_settings_say(tmp_path):
 
 def test_the_same_reasoning_twice_is_kept_once_in_corpus_order(tmp_path):
     def same(body):
-        return render_completion("It is said so in so many words.", answer(body).split("<answer>")[1][:-9])
+        return render_completion("It is said so by 'flooded the' in so many words.", answer(body).split("<answer>")[1][:-9])
 
     with Teacher(reply=same) as served:
         run = settings(tmp_path, served.url, n=12, retries=0)
@@ -90,7 +90,7 @@ def test_distill_keeps_one_right_draw_and_records_the_pass_rate(tmp_path):
     def by_draw(body):
         number = int(body["messages"][0]["content"][-1]["text"].partition("number ")[2].partition(" ")[0])
         right = body["seed"] % 4 < number  # sample 0 never, sample 1 in one draw of four, ...
-        return render_completion(f"Draw {body['seed']} of {number} looks at it.", LABELS[(number + (not right)) % 3])
+        return render_completion(f"Draw {body['seed']} of {number} looks at 'flooded the'.", LABELS[(number + (not right)) % 3])
 
     with Teacher(reply=by_draw) as served:
         run = settings(tmp_path, served.url, n=5, strategy="distill", draws=4)
@@ -247,7 +247,7 @@ def test_a_part_that_has_not_ended_or_is_of_other_settings_is_named(tmp_path, te
     run = settings(tmp_path, teacher.url)
     run_teach(run, options=Options(shard=(1, 2)))
     run_teach(run, options=Options(shard=(2, 2), limit=4))
-    with pytest.raises(DataError, match=r"teach-2-of-2 lacks 6 of its 10 samples \(s9, s11, s13 ...\): its run has"):
+    with pytest.raises(DataError, match=r"teach-2-of-2 lacks 6 of its 10 samples \(s3, s7, s9 ...\): its run has"):
         merge(run)
     run_teach(run, options=Options(shard=(2, 2)))
     with pytest.raises(DataError, match=r"teach-1-of-2 lacks 10 .*other settings"):

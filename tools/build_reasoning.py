@@ -43,7 +43,7 @@ def main() -> int:
         from morerl.config import load_settings
         from morerl.teacher.build import run_teach
         from morerl.teacher.merge import merge
-        from morerl.teacher.plan import Options
+        from morerl.teacher.plan import Options, out_of
 
         settings = load_settings(asked.config, asked.overrides)
         options = Options(
@@ -59,10 +59,10 @@ def main() -> int:
         if asked.audit:
             return _audit(settings, options, asked.audit)
         if asked.merge:
-            return _told(merge(settings), settings, options)
+            return _told(merge(settings), out_of(settings, None), options)
         with teach_bar() as listener:
             totals = run_teach(settings, options=options, listener=listener)
-        return _told(totals, settings, options)
+        return _told(totals, out_of(settings, options.shard), options)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _asked() -> argparse.Namespace:
     parser = _parser()
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()  # flags and overrides in any order
     if asked.merge and (asked.shard or asked.limit):
         parser.error("--merge joins the parts as they are: leave --shard and --limit out")
     return asked
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings to override")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="render, count and price every prompt; send nothing")
-    parser.add_argument("--limit", type=_above_zero, metavar="N", help="only the first N of the chosen samples")
+    parser.add_argument("--limit", type=_above_zero, metavar="N", help="only N of the chosen samples, drawn at random")
     parser.add_argument(
         "--resume",
         choices=("never", "if-possible", "always"),
@@ -146,10 +146,13 @@ def _dry_run(settings: Settings, options: Options) -> int:
 
     work = plan(settings, options)
     if settings.teach.strategy == "mimic":
-        say(f"{len(work.chosen)} plans would be written, with no teacher and at no cost")
+        from morerl.teacher.strategies import mimic
+
+        say(mimic.planner(work.chosen, work.spec)(work.now[0]))
+        say(f"\n{len(work.now)} such plans would be written, with no teacher and at no cost")
         return 0
     with sample_bar("render") as listener:
-        found = estimate(work, settings, limit=options.limit, listener=listener)
+        found = estimate(work, settings, listener=listener)
     _show_estimate(found, settings)
     return 0
 
@@ -169,11 +172,8 @@ def _audit(settings: Settings, options: Options, n: int) -> int:
     return 0
 
 
-def _told(totals: dict[str, Any], settings: Settings, options: Options) -> int:
-    from morerl.teacher.plan import plan
-
-    work = plan(settings, options)
-    _show_taught(totals, work.out)
+def _told(totals: dict[str, Any], out: Path, options: Options) -> int:
+    _show_taught(totals, out)
     as_asked = totals["complete"] or (options.limit is not None and totals["asked"] >= options.limit)
     return 0 if as_asked and not totals["stopped"] and not totals.get("unanswered") else 3
 
@@ -181,7 +181,7 @@ def _told(totals: dict[str, Any], settings: Settings, options: Options) -> int:
 def _show_taught(totals: dict[str, Any], out: Path) -> None:
     """What a teacher's run left."""
     rejected = ", ".join(f"{reason} {count}" for reason, count in totals["rejected"].items())
-    say(f"{totals['kept']} of {totals['asked']} samples have a chain in {out}")
+    say(f"{totals['kept']} of {totals['chosen']} chosen samples have a chain in {out} ({totals['asked']} were asked)")
     say(f"rejected chains: {rejected or 'none'}")
     if "tokens" in totals:
         cost = "cost unknown" if totals["usd"] is None else f"${totals['usd']:.2f}"
@@ -191,6 +191,8 @@ def _show_taught(totals: dict[str, Any], out: Path) -> None:
         say(f"{totals['unanswered']} samples have no reply yet; the same command asks for them again")
     if totals["stopped"] == "budget":
         say("stopped at the cap; raise it, and the same command goes on")
+    if totals["complete"]:
+        say(f"next: --audit 20 shows some of them; morerl sft CONFIG sft.reasoning={out} learns from them")
 
 
 def _show_estimate(found: Estimate, settings: Settings) -> None:
@@ -209,7 +211,7 @@ def _show_estimate(found: Estimate, settings: Settings) -> None:
     say(f"at the least {found.prompt_tokens:,} prompt tokens (estimate), {found.pictures:,} pictures among them")
     say(f"the longest prompt: {found.longest_prompt:,} tokens; a reply: at most {found.max_new_tokens:,}")
     if found.usd_most is None:
-        say(f"cost unknown: set teach.prices for {teach.model or 'scenes'}, in dollars per million tokens")
+        say("cost unknown: teach.prices says what a hosted model costs, in dollars per million tokens")
         return
     say(f"cost: ${found.usd_least:,.2f} for the prompts, ${found.usd_most:,.2f} if every draw is as long as allowed")
     if found.usd_likely is not None:

@@ -69,8 +69,8 @@ def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, *
     if (template == EXTRACT) != (sample.task != "pair"):
         right = "leave it out or take extract" if sample.task != "pair" else "extract is for entities and relations"
         raise ConfigError(f"prompt.template: {template!r} does not ask what {sample.id} asks ({sample.task}); {right}")
-    asked = _pair(sample) if sample.task == "pair" else _extraction(sample, spec)
-    pictures, shown = () if sample.image is None else images.views, _examples if examples else _nothing
+    asked = _pair(sample, spec, images) if sample.task == "pair" else _extraction(sample, spec)
+    pictures, shown = _views(sample, images), _examples if examples else _nothing
     common = {"text": sample.text, "question": spec.question, "spec": spec, "pictures": pictures, "shown": shown}
     return _template(TEMPLATES, template).render(**common, **asked)
 
@@ -90,11 +90,22 @@ def _examples(label: Label | ArgumentType) -> str:
     return "".join(f"\n  {name}: {text}" for name, text in named if text)
 
 
-def _pair(sample: Sample) -> dict[str, str]:
+def _pair(sample: Sample, spec: TaskSpec, images: ImageSettings) -> dict[str, object]:
+    views = _views(sample, images)
+    # two objects have a crop each, in this order
+    crops = [role for role in (sample.head, sample.tail) if "crop" in views and _is_region(sample, role)]
+    which = ("the one in the crop",) if len(crops) == 1 else ("the one in the first crop", "the one in the second crop")
+    cropped = dict(zip(crops, which, strict=False))
+    head, tail = (
+        ", ".join([describe(sample, role), *([cropped[role]] if role in cropped else [])])
+        for role in (sample.head, sample.tail)
+    )
     return {
         "marked": mark(sample),
-        "head": describe(sample, sample.head),
-        "tail": describe(sample, sample.tail),
+        "head": head,
+        "tail": tail,
+        "directed": any(label.directed for label in spec.labels),
+        "shown_pictures": _in_words(views, len(crops)),
         "bracketed": mark(sample, "[ ", " ]"),
         "excerpt": excerpt(sample),
     }
@@ -123,19 +134,34 @@ def _template(folder: Path, name: str) -> Any:
 
 def picture_count(sample: Sample, images: ImageSettings) -> int:
     """How many pictures `morerl.images.views` gives for the sample."""
-    if sample.image is None:
-        return 0
-    regions = sum(role in {region.id for region in sample.regions} for role in (sample.head, sample.tail))
-    return sum(1 if view == "full" else regions for view in images.views)
+    regions = sum(_is_region(sample, role) for role in (sample.head, sample.tail))
+    return sum(1 if view == "full" else regions for view in _views(sample, images))
+
+
+def _views(sample: Sample, images: ImageSettings) -> tuple[str, ...]:
+    """The views of the settings that there is anything to show in."""
+    regions = any(_is_region(sample, role) for role in (sample.head, sample.tail))
+    return tuple(view for view in images.views if sample.image is not None and (view == "full" or regions))
+
+
+def _is_region(sample: Sample, role: str | None) -> bool:
+    return role in {region.id for region in sample.regions}
+
+
+def _in_words(views: tuple[str, ...], crops: int) -> str:
+    of = "the crop of one object" if crops == 1 else "the crops of two objects"
+    if "crop" not in views:
+        return "a picture"
+    return f"a picture and {of} in it" if "full" in views else f"{of} in a picture"
 
 
 def describe(sample: Sample, role: str | None) -> str:
-    """A head or tail as the prompt names it: the mention in quotes, or the object by its box in per cent."""
+    """A head or tail as the prompt names it: the mention in quotes, or the object by two corners of its box."""
     argument = sample.argument(role)
     if isinstance(argument, Mention):
         return f"'{argument.text}'"
-    x1, y1, x2, y2 = (round(100 * value) for value in argument.box)
-    return f"the object at ({x1}, {y1}, {x2}, {y2})"
+    x1, y1, x2, y2 = (f"{round(100 * value)}%" for value in argument.box)
+    return f"the object from ({x1}, {y1}) to ({x2}, {y2}) of the picture's width and height"
 
 
 def mark(sample: Sample, left: str = "<e{}>", right: str = "</e{}>") -> str:

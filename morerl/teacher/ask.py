@@ -56,30 +56,27 @@ def ask_all(
     *,
     base_url: str,
     concurrency: int,
-    limit: int | None,
     listener: Listener,
 ) -> Ended:
-    """Asks until every sample, or the first `limit`, has its draws, or until something ends it.
+    """Asks until every sample that it is about now has its draws, or until something ends it.
 
     Interrupted once (Ctrl-C, SIGTERM) it lets the requests under way come in, twice it leaves them. An error of the
     endpoint, the disk or the settings ends it as an interrupt does; it is returned, for what came in is to be written.
     """
-    return asyncio.run(_Asking(work, settings, store, budget, limit, listener).run(base_url, concurrency))
+    return asyncio.run(_Asking(work, settings, store, budget, listener).run(base_url, concurrency))
 
 
 class _Asking:
-    def __init__(
-        self, work: Work, settings: Settings, store: Store, budget: Budget, limit: int | None, listener: Listener
-    ) -> None:
+    def __init__(self, work: Work, settings: Settings, store: Store, budget: Budget, listener: Listener) -> None:
         self._work, self._settings, self._store, self._budget = work, settings, store, budget
-        self._samples, self._listener = work.chosen[:limit], listener
+        self._listener = listener
         self._done = self._kept = 0
         self._rejected: Counter[str] = Counter()
         self._stopped: str | None = None
         self._error: MorerlError | OSError | None = None
 
     async def run(self, base_url: str, concurrency: int) -> Ended:
-        waiting = iter(self._samples)
+        waiting = iter(self._work.now)
         async with Transport(base_url, concurrency=concurrency) as transport:
             self._payer = Payer(self._store, self._budget, transport, self._settings)
             self._limiter = transport.limiter
@@ -158,7 +155,7 @@ class _Asking:
         self._kept += None in reasons
         self._rejected.update(reason for reason in (*reasons, missing) if reason is not None)
         tokens, usd, ceiling = self._budget.tokens, self._budget.usd, self._limiter.ceiling
-        self._listener(Progress(self._done, len(self._samples), self._kept, self._rejected, tokens, usd, ceiling))
+        self._listener(Progress(self._done, len(self._work.now), self._kept, self._rejected, tokens, usd, ceiling))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from morerl.jsonl import write_json
@@ -50,7 +50,7 @@ def run_teach(
     work = plan(settings, options)
     if settings.teach.strategy == "mimic":
         done = open_folder(work, settings, accept=options.resume != "if-possible")
-        return done or settle(work, settings, _mimic(work, settings, options, listener))
+        return done or settle(work, settings, _mimic(work, settings, listener))
     if options.resume == "never":
         _set_aside(work)
     started = time.monotonic()
@@ -63,7 +63,7 @@ def run_teach(
         ended = _ask(work, settings, store, options, listener)
         if isinstance(ended.error, OSError):
             raise ended.error
-        whole = ended.stopped is None and len(work.chosen[: options.limit]) == len(work.chosen)
+        whole = ended.stopped is None and len(work.now) == len(work.chosen)
         totals = conclude(work, settings, store, whole=whole, stopped=ended.stopped, words=ended.words)
         totals = settle(work, settings, totals | {"seconds": round(time.monotonic() - started, 1)})
     if ended.error is not None:
@@ -119,7 +119,7 @@ def _ask(work: Work, settings: Settings, store: Store, options: Options, listene
         spent_tokens=spent.prompt_tokens + spent.completion_tokens,
         spent_usd=(spent.usd or 0.0) + (usd(price, *spent.unpriced) or 0.0),
     )
-    with serve(work.chosen[: options.limit], work.spec, settings) as base_url:
+    with serve(work.now, work.spec, settings) as base_url:
         return ask_all(
             work,
             settings,
@@ -127,13 +127,12 @@ def _ask(work: Work, settings: Settings, store: Store, options: Options, listene
             budget,
             base_url=base_url,
             concurrency=options.concurrency,
-            limit=options.limit,
             listener=listener,
         )
 
 
-def _mimic(work: Work, settings: Settings, options: Options, listener: Callable[[Progress], object]) -> dict[str, Any]:
-    samples = work.chosen[: options.limit]
+def _mimic(work: Work, settings: Settings, listener: Listener) -> dict[str, Any]:
+    samples = work.now
     write = mimic.planner(work.chosen, work.spec)
     kept, rejected = 0, Counter[str]()
 

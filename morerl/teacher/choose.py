@@ -40,3 +40,9 @@ def stratum(sample: Sample) -> str:
 def part(samples: Sequence[Sample], number: int, of: int) -> list[Sample]:
     """Every `of`-th sample, the `number`-th part counted from 1: parts are disjoint and make up the whole."""
     return list(samples[number - 1 :: of])
+
+
+def some(samples: Sequence[Sample], limit: int, seed: int) -> list[Sample]:
+    """At most `limit` of them, a seeded draw in corpus order; a larger limit holds a smaller one's."""
+    order = random.Random(seed).sample(range(len(samples)), len(samples))
+    return [samples[index] for index in sorted(order[:limit])]

@@ -51,10 +51,10 @@ class _Sums:
 
 
 def estimate(
-    work: Work, settings: Settings, *, limit: int | None = None, listener: Callable[[int, int], object]
+    work: Work, settings: Settings, *, listener: Callable[[int, int], object] = lambda done, total: None
 ) -> Estimate:
     """Renders every prompt of the run; sends nothing. Raises what asking would raise of settings, data and pictures."""
-    samples, sums = work.chosen[:limit], _Sums()
+    samples, sums = work.now, _Sums()
     with Store(work.store) if work.store.is_file() else nullcontext() as store:
         for done, sample in enumerate(samples, 1):
             _add(sums, sample, work, settings, store)

@@ -2,7 +2,7 @@
 
 MORE-R1 filters by one regular expression; these also catch what that lets through (more_r1 note, flaws 7 and 8).
 Where a chain cannot be read with certainty a gate lets it pass. Left out on purpose: whether the reasoning is true of
-the picture, which needs a judge.
+the picture, and whether it names somebody from the face, which need a judge.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 from morerl.prompts.parse import STEP, Parsed, parse
 from morerl.prompts.render import STEPS
-from morerl.schema import Mention, Sample
+from morerl.schema import Extraction, Mention, Sample
 from morerl.scoring import is_right
 from morerl.settings import GateSettings
 from morerl.task import TaskSpec
-from morerl.teacher.candidates import contradicts
+from morerl.teacher.candidates import concludes_other, contradicts, last_sentence
+from morerl.teacher.copied import copied
 from morerl.teacher.leaks import leaks
-from morerl.teacher.quotes import unsupported, without_quotes_of
+from morerl.teacher.quotes import held, unsupported, without_quotes_of
 
-# what servers call the end of a reply: OpenAI, vLLM, SGLang, Gemini stop; Together eos; TGI before 2.3 eos_token, and
-# stop_sequence, as Anthropic, whose own is end_turn
+# what servers call the end of a reply, some nothing: OpenAI, vLLM, SGLang, Gemini stop; Together eos; TGI before 2.3
+# eos_token, and stop_sequence, as Anthropic, whose own is end_turn
 DONE = {"", "stop", "eos", "eos_token", "end_turn", "stop_sequence"}
 # Anthropic max_tokens and the window's end; Mistral model_length; the others length
 TRUNCATED = {"length", "max_tokens", "model_length", "model_context_window_exceeded"}
 # Gemini's own names, by its OpenAI door also as "content_filter: SAFETY"; Anthropic refusal; GLM sensitive
 FILTERED = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "refusal", "sensitive"}
 LOOKING = (1, 2)  # the steps about the picture
+LINE = 10  # words; reasoning under that is a mimic's line, which quotes without marks, or too short anyway
 
 
 def judge(
@@ -36,23 +39,24 @@ def judge(
 ) -> str | None:
     """Why a chain is rejected, or None to keep it. Never raises, whatever the completion.
 
-    Reasons, tried in order: truncated, content_filter, unfinished (any other end, an empty one too), the parser's first
-    problem, steps (missing or out of order), leak, wrong_answer, candidates (Step 5 lacks the chain's own answer, or
-    contradicts the types of Step 4), evidence (a quote the text does not hold), too_short and too_long (in words of the
-    reasoning, split at blanks). Duplicates are told by `Repeats`. The sample must have gold.
+    Reasons, tried in order: truncated, content_filter, unfinished (any other end), the parser's first problem, steps
+    (missing, out of order or empty), leak, wrong_answer, copied (an instruction of the prompt), candidates (see
+    candidates.contradicts), other_conclusion (the reasoning on a pair settles on another answer), evidence (a quote
+    the text does not hold), no_evidence (too few that it holds, where there is no picture and the answer names
+    anything), too_short and too_long (in words, split at blanks, without the heads of steps). Those of `gates.skip` are
+    passed over. Duplicates are told by `Repeats`. The sample must have gold.
     """
     if (reason := _unfinished(finish_reason)) is not None:
         return reason
     parsed = parse(completion, spec, sample)
     if parsed.problems:
         return parsed.problems[0]
-    if parsed.steps != tuple(range(1, STEPS.get(template, 0) + 1)):
+    steps = _steps(parsed.think) if template in STEPS else {}
+    asked = tuple(range(1, STEPS.get(template, 0) + 1))
+    if parsed.steps != asked or not all(any(map(str.isalnum, steps[number])) for number in asked):
         return "steps"
-    if leaks(without_quotes_of(sample.text, parsed.think)):
-        return "leak"
-    if not is_right(sample, parsed.answer, spec):
-        return "wrong_answer"
-    return _check_reasoning(parsed, sample, spec, template) or _check_length(parsed.think, gates)
+    found = _reasons(parsed, steps, sample, spec, gates)
+    return next((reason for reason in found if reason not in gates.skip), None)
 
 
 class Repeats:
@@ -111,18 +115,45 @@ def _unfinished(finish_reason: str) -> str | None:
     return "content_filter" if name.partition(":")[0] in FILTERED else "unfinished"
 
 
-def _check_reasoning(parsed: Parsed, sample: Sample, spec: TaskSpec, template: str) -> str | None:
-    if template not in STEPS:
-        # without steps nothing tells what is read in the picture from what is read in the text
-        missing = unsupported(parsed.think, sample, spec, straight=sample.image is None)
-        return None if missing is None else "evidence"
-    steps = _steps(parsed.think)
-    if contradicts(steps[4], steps[5], str(parsed.answer), spec):
-        return "candidates"
+def _reasons(
+    parsed: Parsed, steps: dict[int, str], sample: Sample, spec: TaskSpec, gates: GateSettings
+) -> Iterator[str]:
+    """Every reason against a chain whose form is right, one gate after the other."""
+    own = without_quotes_of(sample.text, parsed.think)
+    if leaks(own, spec):
+        yield "leak"
+    if not is_right(sample, parsed.answer, spec):
+        yield "wrong_answer"
+    if copied(own) is not None:
+        yield "copied"
+    if steps and contradicts(steps[4], steps[5], str(parsed.answer), spec):
+        yield "candidates"
+    end = steps[6] if steps else last_sentence(parsed.think)
+    if sample.task == "pair" and concludes_other(end, str(parsed.answer), spec):
+        yield "other_conclusion"
+    yield from _evidence(parsed, steps, sample, spec, gates.quotes)
+    words = len(STEP.sub("", parsed.think).split())
+    if words < gates.min_words:
+        yield "too_short"
+    if words > gates.max_words:
+        yield "too_long"
+
+
+def _evidence(parsed: Parsed, steps: dict[int, str], sample: Sample, spec: TaskSpec, least: int) -> Iterator[str]:
     looking = LOOKING if sample.image is not None else ()
-    seen = "\n".join(steps[number] for number in looking)
-    rest = "\n".join(text for number, text in steps.items() if number not in looking)
-    return None if unsupported(rest, sample, spec, seen=seen) is None else "evidence"
+    seen = "\n".join(steps[number] for number in looking if steps)
+    rest = "\n".join(text for number, text in steps.items() if number not in looking) if steps else parsed.think
+    # without steps nothing tells what is read in the picture from what is read in the text
+    if unsupported(rest, sample, spec, seen=seen, straight=bool(steps) or sample.image is None) is not None:
+        yield "evidence"
+    if least and sample.image is None and _asserts(parsed) and held(parsed.think, sample.text) < least:
+        yield "no_evidence"
+
+
+def _asserts(parsed: Parsed) -> bool:
+    """Whether there is anything to quote for."""
+    nothing = isinstance(parsed.answer, Extraction) and not parsed.answer.entities
+    return not nothing and len(parsed.think.split()) >= LINE
 
 
 def _steps(think: str) -> dict[int, str]:
@@ -133,10 +164,3 @@ def _steps(think: str) -> dict[int, str]:
         current = int(number) if len(number) < 5 else current  # as the parser: a longer one is no step
         steps[current] = steps.get(current, "") + text
     return steps
-
-
-def _check_length(think: str, gates: GateSettings) -> str | None:
-    words = len(think.split())
-    if words < gates.min_words:
-        return "too_short"
-    return "too_long" if words > gates.max_words else None

@@ -15,7 +15,7 @@ from morerl.runs import sha256
 from morerl.schema import Sample
 from morerl.settings import PriceSettings, Settings
 from morerl.task import TaskSpec
-from morerl.teacher.choose import choose, part
+from morerl.teacher.choose import choose, part, some
 from morerl.teacher.strategies import STRATEGIES
 
 OUT = "reasoning.jsonl"
@@ -41,6 +41,7 @@ class Work(NamedTuple):
 
     spec: TaskSpec
     chosen: list[Sample]  # the whole of it, or of the part
+    now: list[Sample]  # those of `chosen` to go through in this run
     inputs: list[Path]
     relevant: dict[str, Any]  # settings that change what is asked or what is kept
     mark: str  # fingerprint of these and the inputs, the same on every machine
@@ -54,10 +55,13 @@ class Work(NamedTuple):
 
 def plan(settings: Settings, options: Options = WHOLE) -> Work:
     """What there is to do. Raises ConfigError, DataError."""
-    train = read_samples(settings.data.dir / "train.jsonl", limit=settings.data.limit)
+    path = settings.data.dir / "train.jsonl"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; tools/prepare_corpus.py writes it")
+    train = read_samples(path, limit=settings.data.limit)
     chosen = choose(train, settings.teach.share, seed=settings.run.seed)
     if not chosen:
-        raise ConfigError(f"{settings.data.dir / 'train.jsonl'} holds no sample with a gold answer to explain")
+        raise ConfigError(f"{path} holds no sample with a gold answer to explain")
     _check_strategy(chosen, settings, options)
     if settings.teach.strategy != "mimic":
         _check_endpoint(chosen, settings, options)
@@ -66,14 +70,21 @@ def plan(settings: Settings, options: Options = WHOLE) -> Work:
     # where the data lie is no part of the mark: machines that share the work may have them in different places
     hashed = [{**relevant, "data": None}, settings.run.seed, [sha256(path) for path in files]]
     folder = settings.run.dir
-    whole = Work(spec, chosen, files, relevant, fingerprint(hashed), folder / "teach", folder / OUT)
-    return whole if options.shard is None else part_of(whole, *options.shard)
+    whole = Work(spec, chosen, chosen, files, relevant, fingerprint(hashed), folder / "teach", folder / OUT)
+    work = whole if options.shard is None else part_of(whole, *options.shard)
+    return work if options.limit is None else work._replace(now=some(work.chosen, options.limit, settings.run.seed))
+
+
+def out_of(settings: Settings, shard: tuple[int, int] | None) -> Path:
+    """Where the kept chains of a run, or of a part of it, are written."""
+    return settings.run.dir / ("" if shard is None else f"teach-{shard[0]}-of-{shard[1]}") / OUT
 
 
 def part_of(whole: Work, number: int, of: int) -> Work:
     """One machine's part of the work, with a folder of its own."""
     folder = whole.folder.with_name(f"{whole.folder.name}-{number}-of-{of}")
-    return whole._replace(chosen=part(whole.chosen, number, of), folder=folder, out=folder / OUT)
+    mine = part(whole.chosen, number, of)
+    return whole._replace(chosen=mine, now=mine, folder=folder, out=folder / OUT)
 
 
 def _check_strategy(chosen: list[Sample], settings: Settings, options: Options) -> None:

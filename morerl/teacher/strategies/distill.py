@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from morerl.prompts.render import Messages, extend, fill_file, render, template_of
+from morerl.prompts.render import STEPS, Messages, extend, fill_file, render, template_of
 from morerl.schema import Sample
 from morerl.settings import PromptSettings, Settings
 from morerl.task import TaskSpec
@@ -30,5 +30,5 @@ def template(sample: Sample) -> str:
 def messages(sample: Sample, spec: TaskSpec, settings: Settings) -> Messages:
     """The student's prompt as it fits the sample, then how to reason. The same whatever the gold."""
     prompt = settings.prompt.model_copy(update={"template": template(sample)})
-    advice = fill_file(WORDING, pictured=sample.image is not None)
+    advice = fill_file(WORDING, pictured=sample.image is not None, stepped=template(sample) in STEPS)
     return extend(render(sample, spec, prompt, settings.images), advice)
