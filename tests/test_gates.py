@@ -18,7 +18,7 @@ from morerl.scenes.world import Scene
 from morerl.schema import Entity, Extraction, Sample
 from morerl.settings import GateSettings, PromptSettings, Settings
 from morerl.teacher.copied import copied
-from morerl.teacher.gates import Repeats, judge
+from morerl.teacher.gates import LONGEST, Repeats, judge
 from morerl.teacher.leaks import leaks
 from morerl.teacher.scenes import explain
 from morerl.teacher.strategies import ASKING, distill, guided, stepwise
@@ -208,9 +208,13 @@ def test_judge_never_raises(pieces, framed, finish):
 )
 @pytest.mark.parametrize("step", ["step1", "step3", "step4", "step5", "step6"])
 def test_long_hostile_replies_end_soon(piece, step):
-    hostile = piece * (200_000 // len(piece))
+    hostile = piece * ((LONGEST - 1000) // len(piece))
     texts = (render_completion(chain(**{step: "awarded " + hostile}), GOLD), render_completion(hostile, GOLD), hostile)
     for text, template in zip(texts, ("stepwise", "guided", "stepwise"), strict=True):
         start = time.process_time()
         judge(text, "stop", sample(image=None), MORE, template, ANY)
         assert time.process_time() - start < 0.5
+
+
+def test_a_reply_longer_than_any_chain_is_not_read():
+    assert judge("a" * (LONGEST + 1), "stop", sample(), MORE, "stepwise", ANY) == "too_long"

@@ -74,7 +74,8 @@ def test_the_request_is_what_the_settings_say(tmp_path):
 
 def test_the_same_reasoning_twice_is_kept_once_in_corpus_order(tmp_path):
     def same(body):
-        return render_completion("It is said so by 'flooded the' in so many words.", answer(body).split("<answer>")[1][:-9])
+        label = answer(body).split("<answer>")[1].removesuffix("</answer>")
+        return render_completion("It is said so by 'flooded the' in so many words.", label)
 
     with Teacher(reply=same) as served:
         run = settings(tmp_path, served.url, n=12, retries=0)
@@ -90,7 +91,8 @@ def test_distill_keeps_one_right_draw_and_records_the_pass_rate(tmp_path):
     def by_draw(body):
         number = int(body["messages"][0]["content"][-1]["text"].partition("number ")[2].partition(" ")[0])
         right = body["seed"] % 4 < number  # sample 0 never, sample 1 in one draw of four, ...
-        return render_completion(f"Draw {body['seed']} of {number} looks at 'flooded the'.", LABELS[(number + (not right)) % 3])
+        think = f"Draw {body['seed']} of {number} looks at 'flooded the'."
+        return render_completion(think, LABELS[(number + (not right)) % 3])
 
     with Teacher(reply=by_draw) as served:
         run = settings(tmp_path, served.url, n=5, strategy="distill", draws=4)

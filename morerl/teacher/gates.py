@@ -31,6 +31,7 @@ TRUNCATED = {"length", "max_tokens", "model_length", "model_context_window_excee
 # Gemini's own names, by its OpenAI door also as "content_filter: SAFETY"; Anthropic refusal; GLM sensitive
 FILTERED = {"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii", "refusal", "sensitive"}
 LOOKING = (1, 2)  # the steps about the picture
+LONGEST = 50_000  # characters of a completion; no chain is as long, and what goes on without end is not read
 LINE = 10  # words; reasoning under that is a mimic's line, which quotes without marks, or too short anyway
 
 
@@ -43,11 +44,13 @@ def judge(
     (missing, out of order or empty), leak, wrong_answer, copied (an instruction of the prompt), candidates (see
     candidates.contradicts), other_conclusion (the reasoning on a pair settles on another answer), evidence (a quote
     the text does not hold), no_evidence (too few that it holds, where there is no picture and the answer names
-    anything), too_short and too_long (in words, split at blanks, without the heads of steps). Those of `gates.skip` are
+    anything), too_short and too_long (in words, split at blanks, without the heads of steps; in any case beyond LONGEST). Those of `gates.skip` are
     passed over. Duplicates are told by `Repeats`. The sample must have gold.
     """
     if (reason := _unfinished(finish_reason)) is not None:
         return reason
+    if len(completion) > LONGEST:
+        return "too_long"
     parsed = parse(completion, spec, sample)
     if parsed.problems:
         return parsed.problems[0]
