@@ -75,14 +75,21 @@ class Teacher:
         self.reply, self._delay, self.on_request = reply, delay, on_request
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
-        threading.Thread(target=self._serve, args=(started,), daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
+        self._thread.start()
         started.wait()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end)
+        self._thread.join()
+
+    def _end(self):
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.call_soon(self._loop.stop)
 
     def _serve(self, started):
         server = self._loop.run_until_complete(asyncio.start_server(self._connection, "127.0.0.1", 0))

@@ -1,5 +1,6 @@
 """The gates: each names its fault, what is only like a fault passes, and hostile replies cost little."""
 
+import gc
 import re
 import time
 
@@ -207,9 +208,12 @@ def test_judge_never_raises(pieces, framed, finish):
     ],
 )
 @pytest.mark.parametrize("step", ["step1", "step3", "step4", "step5", "step6"])
-def test_long_hostile_replies_end_soon(piece, step):
+def test_long_hostile_replies_end_soon(piece, step, request):
     hostile = piece * ((LONGEST - 1000) // len(piece))
     texts = (render_completion(chain(**{step: "awarded " + hostile}), GOLD), render_completion(hostile, GOLD), hostile)
+    gc.collect()
+    gc.disable()  # what other tests left on the heap is not judge's
+    request.addfinalizer(gc.enable)
     for text, template in zip(texts, ("stepwise", "guided", "stepwise"), strict=True):
         start = time.process_time()
         judge(text, "stop", sample(image=None), MORE, template, ANY)

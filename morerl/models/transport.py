@@ -1,8 +1,7 @@
 """One question to a server that speaks OpenAI's /v1/chat/completions, asked until it is answered or cannot be.
 
-On the openai client for the request and its errors; its retries are off, so that this is the only layer of them, and
-its parsing is not used (it costs more than the request). Redirects are not followed: the key and the pictures go to
-the address given and to no other. Left out on purpose: streaming and tools.
+On the openai client; its retries are off, so that this is the only layer of them, and its parsing is not used (it
+costs more than the request). Redirects are not followed: key and pictures go to the address given and to no other.
 """
 
 from __future__ import annotations
@@ -97,10 +96,8 @@ class Transport:
             max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=IDLE
         )
         waits = httpx2.Timeout(None, connect=CONNECT)
-        # a proxy of the environment cannot reach this machine's own servers
-        http = openai.DefaultAsyncHttpxClient(
-            limits=limits, timeout=waits, follow_redirects=False, trust_env=not is_local(base_url)
-        )
+        proxied = not is_local(base_url)  # a proxy of the environment cannot reach this machine's own servers
+        http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=waits, follow_redirects=False, trust_env=proxied)
         self._client = openai.AsyncOpenAI(
             base_url=base_url, api_key=self._key, max_retries=0, timeout=waits, http_client=http
         )

@@ -44,8 +44,8 @@ def judge(
     (missing, out of order or empty), leak, wrong_answer, copied (an instruction of the prompt), candidates (see
     candidates.contradicts), other_conclusion (the reasoning on a pair settles on another answer), evidence (a quote
     the text does not hold), no_evidence (too few that it holds, where there is no picture and the answer names
-    anything), too_short and too_long (in words, split at blanks, without the heads of steps; in any case beyond LONGEST). Those of `gates.skip` are
-    passed over. Duplicates are told by `Repeats`. The sample must have gold.
+    anything), too_short and too_long (in words, split at blanks, without the heads of steps; or over LONGEST). Those of
+    `gates.skip` are passed over. Duplicates are told by `Repeats`. The sample must have gold.
     """
     if (reason := _unfinished(finish_reason)) is not None:
         return reason
