@@ -32,7 +32,7 @@ from morerl.teacher.plan import Options
 SECONDS = 0.2
 AT_ONCE = 64
 IDEAL = AT_ONCE / SECONDS
-THINK = "The words between the two say how they belong together, and no other relation of the guide comes near. " * 8
+THINK = "The words 'flooded the' say how the two belong together, and no other relation of the guide comes near. " * 8
 
 
 def main() -> None:
@@ -58,17 +58,19 @@ def main() -> None:
         asked.out.write_text(page, encoding="utf-8")
 
 
-def table(rounds: dict[str, list[dict[str, Any]]], memory: list[tuple[int, float]], asked: argparse.Namespace) -> str:
+def table(rounds: dict[str, list[dict[str, Any]]], memory: list[tuple[str, float]], asked: argparse.Namespace) -> str:
     """The markdown page."""
     lines = ["| | requests/s | of the limit | own CPU a request, ms |", "|---|---|---|---|"]
     for name, results in rounds.items():
         rate, cpu = (statistics.median(result[key] for result in results) for key in ("per_second", "cpu_ms"))
         lines.append(f"| {name} | {rate:.0f} | {100 * rate / IDEAL:.1f} % | {cpu:.2f} |")
-    sizes = ["| requests done | resident MB |", "|---|---|", *(f"| {at:,} | {size:.1f} |" for at, size in memory)]
+    sizes = ["| requests done | resident MB |", "|---|---|", *(f"| {at} | {size:.1f} |" for at, size in memory)]
+    writing = statistics.median(result["writing_s"] for result in rounds["morerl"])
     about = (
         f"{AT_ONCE} requests at once, prompts of SemEval-2010's guideline (7 kB), no pictures; the limit: {IDEAL:.0f} "
         f"requests a second.\nMedians of {asked.rounds} rounds of {asked.requests:,} requests, the two in turn. morerl "
-        "renders, asks, keeps and judges each and writes the files; the other only asks."
+        "renders, asks, keeps and judges each; the other only asks. The CPU is that of the whole run, with the judging "
+        f"anew and writing of the files after the last reply ({writing:.1f} s a round, no part of the rate)."
     )
     made = (
         f"By `python -m benchmarks.teacher --rounds {asked.rounds} --requests {asked.requests} --long {asked.long}` "
@@ -87,17 +89,20 @@ def _run(url: str, folder: Path, n: int) -> dict[str, Any]:
     write_records(folder / "data/train.jsonl", (_pair(number) for number in range(n)))
     teach = {"strategy": "guided", "share": 1.0, "endpoint": url, "model": "m", "gates": {"repeats": None}}
     tree = {"run": {"dir": folder / "run"}, "data": {"dir": folder / "data", "guidelines": "sem2010"}, "teach": teach}
-    memory = []
-    started = list(_now())
+    memory, times = [], {}
 
     def listen(at: Any) -> None:
-        if at.done == 1:
-            started[:] = _now()
+        if at.done in (1, n):
+            times[at.done] = _now()
         if at.done in (n // 100, n // 10, n // 2, n):
-            memory.append((at.done, _resident()))
+            memory.append((f"{at.done:,}", _resident()))
 
-    run_teach(Settings.model_validate(tree), options=Options(concurrency=AT_ONCE), listener=listen)
-    return {**_since(started, n), "memory": memory}
+    totals = run_teach(Settings.model_validate(tree), options=Options(concurrency=AT_ONCE), listener=listen)
+    assert totals["kept"] == n
+    memory.append((f"{n:,}, files written", _resident()))
+    asking, whole = (end[0] - times[1][0] for end in (times[n], _now()))
+    cpu = time.process_time() - times[1][1]
+    return {"per_second": n / asking, "cpu_ms": 1000 * cpu / n, "writing_s": whole - asking, "memory": memory}
 
 
 def _bare(url: str, n: int) -> dict[str, Any]:

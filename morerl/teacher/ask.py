@@ -24,6 +24,8 @@ from morerl.teacher.store import Asked, Store
 
 log = logging.getLogger(__name__)
 
+AHEAD = 16  # samples that are rendered or judged while others ask
+
 
 class Progress(NamedTuple):
     """How far a run is."""
@@ -80,7 +82,8 @@ class _Asking:
         async with Transport(base_url, concurrency=concurrency) as transport:
             self._payer = Payer(self._store, self._budget, transport, self._settings)
             self._limiter = transport.limiter
-            workers = asyncio.gather(*(self._go_through(waiting) for _ in range(concurrency)))
+            # more than may ask at once: when a place is free, the next request is there already
+            workers = asyncio.gather(*(self._go_through(waiting) for _ in range(concurrency + AHEAD)))
             with _signals(lambda: self._interrupt(workers)):
                 try:
                     await workers
@@ -146,7 +149,7 @@ class _Asking:
                 reply = await self._payer.reply(question, sent)
             except Failure as failure:
                 return chains, f"reply_{failure.reason}"
-            chains.append(judged(sent, reply, question.sample, self._work.spec, self._settings))
+            chains.append(judged(sent, reply, question.sample, self._work.spec, self._settings, self._store))
         return chains, None
 
     def _tell(self, chains: list[Chain], missing: str | None) -> None:

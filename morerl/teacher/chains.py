@@ -39,11 +39,14 @@ def wanted(chains: list[Chain], sample: Sample, prompt_hash: str, spec: TaskSpec
     return request(sample, prompt_hash, settings, spec, len(chains))
 
 
-def judged(sent: Request, reply: Stored, sample: Sample, spec: TaskSpec, settings: Settings) -> Chain:
-    """A reply with what the gates say of it."""
+def judged(sent: Request, reply: Stored, sample: Sample, spec: TaskSpec, settings: Settings, store: Store) -> Chain:
+    """A reply with what the gates say of it; they are asked once while the store is open."""
+    if (known := store.verdict(sample.id, sent.key)) is not None:
+        return Chain(sent, reply, *known)
     template = ASKING[settings.teach.strategy].template(sample)
     reason = reply.refused or judge(reply.text, reply.finish_reason, sample, spec, template, settings.teach.gates)
     right = reason is None or is_right(sample, parse(reply.text, spec, sample).answer, spec)
+    store.note_verdict(sample.id, sent.key, reason, right)
     return Chain(sent, reply, reason, right)
 
 
@@ -56,7 +59,7 @@ def stored(
         reply = store.reply(sent.key)
         if reply is None:
             return chains, sent
-        chains.append(judged(sent, reply, sample, spec, settings))
+        chains.append(judged(sent, reply, sample, spec, settings, store))
     return chains, None
 
 

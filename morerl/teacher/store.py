@@ -25,6 +25,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS asked (id TEXT PRIMARY KEY, asked TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS lost (id TEXT PRIMARY KEY, lost TEXT NOT NULL);
+CREATE TEMP TABLE verdicts (id TEXT, key TEXT, reason TEXT, right INT, PRIMARY KEY (id, key));
 """
 SUM = """SELECT COUNT(*), TOTAL(json_extract({0}, '$.attempts')), TOTAL(json_extract({0}, '$.prompt_tokens')),
 TOTAL(json_extract({0}, '$.completion_tokens')), TOTAL(json_extract({0}, '$.usd')),
@@ -109,6 +110,18 @@ class Store:
         if self.asked(id_) != asked:
             self._write("INSERT OR REPLACE INTO asked VALUES (?, ?)", id_, asked.model_dump_json())
 
+    def verdict(self, id_: str, key: str) -> tuple[str | None, bool] | None:
+        """What was found of a sample's reply since this store was opened: (why it is rejected, is its answer right)."""
+        with self._problems():
+            row = self._base.execute(
+                "SELECT reason, right FROM verdicts WHERE id = ? AND key = ?", (id_, key)
+            ).fetchone()
+        return None if row is None else (row[0], bool(row[1]))
+
+    def note_verdict(self, id_: str, key: str, reason: str | None, right: bool) -> None:
+        """Remembers a verdict until the store is closed: code and settings may differ the next time."""
+        self._write("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", id_, key, reason, right)
+
     def note_lost(self, cost: Cost) -> None:
         """Remembers what an attempt may have cost that came to nothing."""
         self._write("INSERT INTO lost VALUES (?, ?)", uuid4().hex, cost.model_dump_json())
@@ -153,7 +166,7 @@ class Store:
             row = self._base.execute(query, (value,)).fetchone()
         return None if row is None else kind.model_validate(json.loads(row[0]))
 
-    def _write(self, statement: str, *values: str) -> None:
+    def _write(self, statement: str, *values: str | bool | None) -> None:
         with self._problems():
             self._base.execute(statement, values)
 
