@@ -34,12 +34,12 @@ REFUSED = (400, 413, 422)
 PASSING = (408, 409)
 ABOUT_ONE = (403, 404)  # of a server that has answered before: some gateways say so of a question they do not like
 FILTERED = ("content_filter", "content_policy_violation")
+LATER = "the server stays overloaded, or a quota is used up; try fewer requests at once, or later"
 REMEDIES = {
     401: "set OPENAI_API_KEY to a key that is valid there",
     403: "this key (OPENAI_API_KEY) may not use the model",
     404: "check that the URL ends in /v1 and that the server has a model of this name",
-    429: "the server stays overloaded or the quota is used up; try fewer requests at once, or later",
-    503: "the server stays overloaded; try fewer requests at once, or later",
+    **dict.fromkeys(OVERLOADED, LATER),
 }
 NO_QUOTA = "the quota of this key (OPENAI_API_KEY) is used up; add to it and start again"
 
@@ -80,8 +80,7 @@ class _Fault(NamedTuple):
 class Transport:
     """Asks one server, at most `concurrency` questions at once; an async context manager.
 
-    `base_url` ends in /v1. `timeout`: seconds a request may take in all. Raises ConfigError for an address or key
-    that cannot be used (see morerl.models.address).
+    `base_url` ends in /v1. `timeout`: seconds a request may take in all. Raises ConfigError as `key_for` does.
     """
 
     def __init__(self, base_url: str, *, concurrency: int, timeout: float = 600.0) -> None:
@@ -92,9 +91,8 @@ class Transport:
         self._url, self._key, self._timeout = base_url, key_for(base_url), timeout
         self.limiter = Limiter(concurrency)
         self._answered = False
-        limits = httpx2.Limits(
-            max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=IDLE
-        )
+        pool = {"max_connections": concurrency, "max_keepalive_connections": concurrency}
+        limits = httpx2.Limits(**pool, keepalive_expiry=IDLE)
         waits = httpx2.Timeout(None, connect=CONNECT)
         proxied = not is_local(base_url)  # a proxy of the environment cannot reach this machine's own servers
         http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=waits, follow_redirects=False, trust_env=proxied)
@@ -121,9 +119,8 @@ class Transport:
         faults: list[_Fault] = []
         while True:
             got = await self._permitted(sent, str(body.get("model")))
-            lost = sum(fault.lost for fault in faults)
             if isinstance(got, Answer):
-                return got._replace(tries=len(faults) + 1, lost=lost)
+                return got._replace(tries=len(faults) + 1, lost=sum(fault.lost for fault in faults))
             faults.append(got)
             if got.lost and on_lost is not None:
                 await on_lost(got.reason)
@@ -137,6 +134,8 @@ class Transport:
             if isinstance(got, Answer):
                 self._answered = True
                 self.limiter.succeeded(wave)
+            elif self._ends_all(got):
+                self.limiter.shut()  # before the next one takes this place
             elif got.overload:
                 self.limiter.overloaded(wave, got.wish)
         return got
@@ -177,18 +176,19 @@ class Transport:
         return _Fault(got.reason, got.detail, lost=True)
 
     def _give_up_if_due(self, faults: list[_Fault], body: dict[str, Any]) -> None:
-        last, lost = faults[-1], sum(fault.lost for fault in faults)
-        overloads = sum(fault.overload for fault in faults)
-        if last.status in ABOUT_ONE and self._answered:
-            raise Failure(last.reason, final=False, tries=len(faults), lost=lost, detail=self._printable(last.detail))
-        if last.unusable is not None or overloads >= OVERLOADS:
+        last, overloads = faults[-1], sum(fault.overload for fault in faults)
+        if self._ends_all(last) or overloads >= OVERLOADS:
             raise self._unusable(last, str(body.get("model")))
-        if last.final or len(faults) - overloads > RETRIES:
+        if last.final or last.unusable is not None or len(faults) - overloads > RETRIES:
             if all(fault.reason == "unreachable" for fault in faults):
                 raise MorerlError(f"{self._url} cannot be reached; check the URL, and that the server runs")
             reason = "connection" if last.reason == "unreachable" else last.reason
-            detail = self._printable(last.detail)
-            raise Failure(reason, final=last.final, tries=len(faults), lost=lost, detail=detail)
+            lost, words = sum(fault.lost for fault in faults), self._printable(last.detail)
+            raise Failure(reason, final=last.final, tries=len(faults), lost=lost, detail=words)
+
+    def _ends_all(self, fault: _Fault) -> bool:
+        """Whether the server cannot be used at all."""
+        return fault.unusable is not None and not (fault.status in ABOUT_ONE and self._answered)
 
     def _unusable(self, fault: _Fault, model: str) -> MorerlError:
         """The error for our user: never the server's own words, which may hold the key or the whole request."""

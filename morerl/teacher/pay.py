@@ -61,6 +61,9 @@ class Payer:
             answer = await self._transport.ask(posted, on_lost=lost)
             cost = reply = self._received(answer, question)
             self._keep(sent.key, reply)
+        except OSError:
+            self._transport.limiter.shut()  # what cannot be kept is not to be paid for
+            raise
         except Failure as failure:
             self._hear(failure)
             if not failure.final:
