@@ -66,7 +66,7 @@ def mark(body):
 class Teacher:
     """An asyncio server on 127.0.0.1 in a thread of its own: `reply(body)` after `delay` seconds; `asked` in order.
 
-    A reply is what a model wrote, or the status of an error.
+    A reply is what a model wrote, alone or with its finish reason, or the status of an error.
     """
 
     def __init__(self, reply=answer, delay=0.0, on_request=lambda number: None, prompt_tokens=100):
@@ -115,7 +115,8 @@ class Teacher:
         await asyncio.sleep(self._delay)
         self.at_once -= 1
         text = self.reply(body)
-        status, data = 200, said(text, self._prompt_tokens)
+        text, finish = text if isinstance(text, tuple) else (text, "stop")
+        status, data = 200, said(text, finish, self._prompt_tokens)
         if isinstance(text, int):
             status, data = text, {"error": {"message": "the server's words"}}
         packed = json.dumps(data).encode()
@@ -123,7 +124,7 @@ class Teacher:
         return head.encode() + packed
 
 
-def said(text, prompt_tokens):
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+def said(text, finish, prompt_tokens):
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
     usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 50, "total_tokens": prompt_tokens + 50}
     return {"model": "teacher-1", "choices": [choice], "usage": usage}

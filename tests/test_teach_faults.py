@@ -100,6 +100,24 @@ def test_an_error_in_mid_run_leaves_what_came_in(tmp_path):
     assert totals["stopped"] == "error" and len(rows(run)) == totals["kept"] > 8
 
 
+def test_a_reply_cut_off_or_filtered_is_never_taken_for_a_good_one(tmp_path):
+    """Sample 1 is cut off at its first draw, sample 2 at every one, sample 4 is filtered."""
+
+    def cut(body):
+        number = number_of(body)
+        finish = "length" if number == 2 or (number, body["seed"]) == (1, 0) else "stop"
+        return answer(body), "content_filter" if number == 4 else finish
+
+    with Teacher(reply=cut) as teacher:
+        run = settings(tmp_path, teacher.url, n=5, retries=2)
+        totals = run_teach(run)
+        (run.run.dir / "reasoning.jsonl").unlink()
+        assert run_teach(run)["rejected"] == totals["rejected"]  # read back, they are no better
+    assert totals["rejected"] == {"truncated": 4, "wrong_answer": 1, "content_filter": 1} and totals["complete"]
+    assert [(row.id, row.draw) for row in rows(run)] == [("s0", 0), ("s1", 1), ("s3", 1)]
+    assert len(teacher.asked) == 1 + 2 + 3 + 2 + 1
+
+
 # --- money
 
 
