@@ -69,8 +69,8 @@ def table(rounds: dict[str, list[dict[str, Any]]], memory: list[tuple[str, float
     about = (
         f"{AT_ONCE} requests at once, prompts of SemEval-2010's guideline (7 kB), no pictures; the limit: {IDEAL:.0f} "
         f"requests a second.\nMedians of {asked.rounds} rounds of {asked.requests:,} requests, the two in turn. morerl "
-        "renders, asks, keeps and judges each; the other only asks. The CPU is that of the whole run, with the judging "
-        f"anew and writing of the files after the last reply ({writing:.1f} s a round, no part of the rate)."
+        "renders, asks, keeps and judges each; the other only asks. The CPU is that of the whole run, with the writing "
+        f"of the files after the last reply ({writing:.1f} s a round, no part of the rate)."
     )
     made = (
         f"By `python -m benchmarks.teacher --rounds {asked.rounds} --requests {asked.requests} --long {asked.long}` "

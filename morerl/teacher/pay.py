@@ -107,9 +107,7 @@ class Payer:
 
     def _keep(self, key: str, reply: Stored) -> None:
         self._store.keep(key, reply)
-        for refused in self._refusals or ():
-            self._store.keep(*refused)
-        self._refusals = None
+        self.keep_refusals()
 
     def _refuse(self, key: str, reply: Stored) -> None:
         """Keeps that there will never be a reply, so that nobody asks again.
@@ -125,7 +123,7 @@ class Payer:
             raise MorerlError(f"the endpoint refuses every request ({words}); mend the server or the settings")
 
     def keep_refusals(self) -> None:
-        """Keeps the refusals of a run that ends with nothing else."""
+        """Keeps the refusals so far: the server can reply, or the run ends with nothing else."""
         for refused in self._refusals or ():
             self._store.keep(*refused)
         self._refusals = None
