@@ -12,12 +12,16 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
 from morerl.models.load import load_processing
-from morerl.training.trainer import ScheduledGRPOTrainer, drop_nothing, take_rows
+from morerl.training.trainer import ScheduledGRPOTrainer, drop_nothing
+from morerl.training.window import take_rows
 
 PROMPTS = 4
 
 
-def trainer(kind, narrow_model, folder, reward, attention_dropout=0.0, **extra):
+ROW_BY_ROW = {"generation_kwargs": {"typical_p": 1.0}}  # changes nothing but that prompts are not shared
+
+
+def trainer(kind, narrow_model, folder, reward, attention_dropout=0.0, options=None, **extra):
     tokenizer = load_processing(narrow_model).tokenizer
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     torch.manual_seed(0)
@@ -34,22 +38,25 @@ def trainer(kind, narrow_model, folder, reward, attention_dropout=0.0, **extra):
     )
     rows = [{"prompt": [{"role": "user", "content": f"text {n}"}], "number": n} for n in range(PROMPTS)]
     arguments = GRPOConfig(
-        output_dir=str(folder),
-        per_device_train_batch_size=8,
-        num_generations=2,
-        max_completion_length=4,
-        max_steps=1,
-        learning_rate=1e-2,
-        bf16=False,
-        use_cpu=True,
-        report_to="none",
-        shuffle_dataset=False,
-        logging_steps=1,
-        save_strategy="no",
-        disable_tqdm=True,
-        gradient_checkpointing=False,
-        loss_type="dapo",
-        disable_dropout=kind is GRPOTrainer,
+        **{
+            "output_dir": str(folder),
+            "per_device_train_batch_size": 8,
+            "num_generations": 2,
+            "max_completion_length": 4,
+            "max_steps": 1,
+            "learning_rate": 1e-2,
+            "bf16": False,
+            "use_cpu": True,
+            "report_to": "none",
+            "shuffle_dataset": False,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "disable_tqdm": True,
+            "gradient_checkpointing": False,
+            "loss_type": "dapo",
+            "disable_dropout": kind is GRPOTrainer,
+            **(options or {}),
+        }
     )
     return kind(
         model=model,
@@ -71,26 +78,36 @@ def half_spread(completions, number, **kwargs):
     return [float(index % 2) if n % 2 == 0 else 0.1 + 0.2 for index, n in enumerate(number)]
 
 
-def train(kind, narrow_model, folder, reward):
-    extra = {"windows": [list(range(PROMPTS))]} if kind is ScheduledGRPOTrainer else {}
+def train(kind, narrow_model, folder, reward, **extra):
+    if kind is ScheduledGRPOTrainer:
+        extra["windows"] = [list(range(PROMPTS))]
     one = trainer(kind, narrow_model, folder, reward, **extra)
     one.train()
     norm = next(entry["grad_norm"] for entry in one.state.log_history if "grad_norm" in entry)
     return one, norm
 
 
-def test_where_every_group_has_spread_a_step_is_the_stock_step(narrow_model, tmp_path):
-    stock, stock_norm = train(GRPOTrainer, narrow_model, tmp_path / "stock", spread)
-    ours, our_norm = train(ScheduledGRPOTrainer, narrow_model, tmp_path / "ours", spread)
+def test_what_cannot_share_prompts_takes_the_stock_step_and_says_why(narrow_model, tmp_path, caplog):
+    stock, stock_norm = train(GRPOTrainer, narrow_model, tmp_path / "stock", spread, options=ROW_BY_ROW)
+    ours, our_norm = train(ScheduledGRPOTrainer, narrow_model, tmp_path / "ours", spread, options=ROW_BY_ROW)
     assert our_norm == stock_norm
+    said = [record.message for record in caplog.records if record.name == "morerl.training.trainer"]
+    assert said == [
+        "prompts are computed once for each completion (TRL's own path): "
+        "trainer.generation_kwargs.typical_p chooses tokens in its own way"
+    ]
     for a, b in zip(stock.model.parameters(), ours.model.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_groups_without_spread_do_not_dilute_the_step(narrow_model, tmp_path):
-    """Half the groups have no spread and all completions the same length, so stock's gradient is half of ours."""
-    _, stock_norm = train(GRPOTrainer, narrow_model, tmp_path / "stock", half_spread)
-    _, our_norm = train(ScheduledGRPOTrainer, narrow_model, tmp_path / "ours", half_spread)
+@pytest.mark.parametrize("options", [{}, ROW_BY_ROW], ids=["shared prompts", "row by row"])
+def test_groups_without_spread_do_not_dilute_the_step(narrow_model, tmp_path, options):
+    """Half the groups have no spread: their tokens leave the denominator, and nothing else changes."""
+    from test_engine import StockTrainer
+
+    kind = GRPOTrainer if options else StockTrainer  # the same rollouts as ours
+    _, stock_norm = train(kind, narrow_model, tmp_path / "stock", half_spread, options=options)
+    _, our_norm = train(ScheduledGRPOTrainer, narrow_model, tmp_path / "ours", half_spread, options=options)
     assert our_norm == pytest.approx(2 * stock_norm, rel=0.02)
 
 
@@ -192,13 +209,17 @@ def test_text_and_picture_rows_train_on_two_ranks(make_settings, world, text_pai
     assert "'steps': 4" in done.stdout
 
 
-def test_rows_that_teach_nothing_never_reach_the_model(narrow_model, tmp_path):
-    one = trainer(ScheduledGRPOTrainer, narrow_model, tmp_path, half_spread, windows=[list(range(PROMPTS))])
+@pytest.mark.parametrize("options", [{}, ROW_BY_ROW], ids=["shared prompts", "row by row"])
+def test_rows_that_teach_nothing_never_reach_the_model(narrow_model, tmp_path, options):
+    windows = [list(range(PROMPTS))]
+    one = trainer(ScheduledGRPOTrainer, narrow_model, tmp_path, half_spread, options=options, windows=windows)
     seen = []
     inner = one.model.forward
 
     def forward(*args, **kwargs):
-        if kwargs.get("labels") is not None:
+        if kwargs.get("tree") is not None:
+            seen.append(sum(len(group.branches) for group in kwargs["tree"].groups))
+        elif kwargs.get("labels") is not None:
             seen.append(len(kwargs["input_ids"]))
         return inner(*args, **kwargs)
 

@@ -37,7 +37,8 @@ def generate(
 
     Samples are decoded longest prompt first, pictures apart from text, so that a batch is of one
     kind and little padding. `on_batch` is called with the number of samples just done.
-    Sampling (temperature > 0) depends on `seed` and the batch, not on what ran before.
+    Sampling (temperature > 0) depends on `seed` and the sample, not on the batch or what ran before; a prompt's
+    `n` completions branch off one reading of it. A model that cannot do that samples by `seed` and batch.
     """
     import torch
 
@@ -45,12 +46,13 @@ def generate(
     model.eval()
     out: list[list[str]] = [[] for _ in samples]
     try:
-        for number, batch in enumerate(_batches(samples, settings.batch_size)):
+        for number, batch in enumerate(batches(samples, settings.batch_size)):
             inputs = encode([samples[i] for i in batch], processing, spec, prompt, images, image_root)
             # fork_rng: drawing here must not move the random state of a training run around it
             with torch.no_grad(), torch.random.fork_rng():
                 torch.manual_seed(seed * 1_000_003 + number)
-                texts = _decode(model, processing, inputs.to(model.device), settings)
+                names = [f"{seed}/{samples[i].id}/{k}" for i in batch for k in range(settings.n)]
+                texts = _decode(model, processing, inputs.to(model.device), settings, names)
             for row, index in enumerate(batch):
                 out[index] = texts[row * settings.n : (row + 1) * settings.n]
             on_batch(len(batch))
@@ -59,7 +61,8 @@ def generate(
     return out
 
 
-def _batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:
+def batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:
+    """Row numbers, longest text first, at most `size` together and each batch with pictures or without."""
     order = sorted(range(len(samples)), key=lambda i: (samples[i].image is None, -len(samples[i].text)))
     with_pictures = [i for i in order if samples[i].image is not None]
     without = [i for i in order if samples[i].image is None]
@@ -121,18 +124,28 @@ def chat(sample: Sample, messages: Messages, pictures: Sequence[Image]) -> Messa
 
 
 def _decode(
-    model: PreTrainedModel, processing: Processing, inputs: torch.Tensor, settings: GenerateSettings
+    model: PreTrainedModel,
+    processing: Processing,
+    inputs: dict[str, torch.Tensor],
+    settings: GenerateSettings,
+    names: Sequence[str],
 ) -> list[str]:
+    """`names`: of each completion, what its random numbers hang on."""
+    from transformers import GenerationConfig
+
+    from morerl.models.rollout import rollout, uniforms
+    from morerl.models.tree import unsuited
+
+    prompt_length = inputs["input_ids"].shape[1]
     sampling = (
         {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
         if settings.temperature > 0
         else {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     )
-    output = model.generate(
-        **inputs,
-        **sampling,
-        max_new_tokens=settings.max_new_tokens,
-        num_return_sequences=settings.n,
-        pad_token_id=processing.tokenizer.pad_token_id,
-    )
-    return processing.tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    common = {"max_new_tokens": settings.max_new_tokens, "pad_token_id": processing.tokenizer.pad_token_id}
+    if settings.temperature > 0 and unsuited(model, prompt_length + settings.max_new_tokens) is None:
+        config = GenerationConfig(**sampling, **common, eos_token_id=model.generation_config.eos_token_id)
+        said = rollout(model, inputs, settings.n, config, uniforms(names, settings.max_new_tokens))
+    else:
+        said = model.generate(**inputs, **sampling, **common, num_return_sequences=settings.n)[:, prompt_length:]
+    return processing.tokenizer.batch_decode(said, skip_special_tokens=True)

@@ -65,7 +65,7 @@ def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
         keep_freed_memory()
     loader = AutoModelForImageTextToText if _takes_pictures(path) else AutoModelForCausalLM
     try:
-        return loader.from_pretrained(
+        model = loader.from_pretrained(
             path,
             dtype=getattr(torch, settings.dtype),
             attn_implementation=settings.attention,
@@ -73,6 +73,19 @@ def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
         )
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ConfigError(_load_help(path, error)) from error
+    _save_by_the_names_read(model)
+    return model
+
+
+def _save_by_the_names_read(model: PreTrainedModel) -> None:
+    """Saved weights get the names they had in the file they came from.
+
+    Under ZeRO-3 transformers 5.23 also undoes, on saving, renamings that it knew of and did not use on loading; a
+    Qwen2.5-VL's `model.layers` would be saved as `model.model.layers`, which other programs do not know.
+    """
+    known = getattr(model, "_weight_conversions", None)
+    if known is not None:
+        model._weight_conversions = [renaming for renaming in known if renaming.was_used()]
 
 
 def keep_freed_memory() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from morerl.jsonl import write_json, write_text
-from morerl.models.generate import generate
+from morerl.models.generate import batches, generate
 from morerl.models.load import Processing
 from morerl.prompts.parse import parse
 from morerl.runs import read_json
@@ -20,6 +20,7 @@ from morerl.scoring import score
 from morerl.settings import DevSettings, Settings
 from morerl.task import TaskSpec
 from morerl.training.checkpoint import commit, prepare
+from morerl.training.ranks import decodable
 
 
 class DevScore(TrainerCallback):
@@ -64,31 +65,43 @@ class DevScore(TrainerCallback):
         # not trainer.log: GRPO's would hand out its step's figures with this entry and lose them to the next
         entry = {"dev_f1": value, "step": state.global_step}
         state.log_history.append(entry)
-        self.trainer.callback_handler.on_log(self.trainer.args, state, self.trainer.control, dict(entry))
+        control = self.trainer.control
+        step_is_to_be_logged = control.should_log  # the call takes it back
+        self.trainer.callback_handler.on_log(self.trainer.args, state, control, dict(entry))
+        control.should_log = step_is_to_be_logged
         if value > self.best:
             self.best = value
             self._keep(state.global_step, value)
 
     def _measure(self) -> float:
-        """The protocol's primary figure on dev, in per cent; each rank decodes its share."""
+        """The protocol's primary figure on dev, in per cent; each rank decodes its share of every batch."""
         from accelerate.utils import gather_object
 
         accelerator = self.trainer.accelerator
-        mine = self.samples[accelerator.process_index :: accelerator.num_processes]
+        rank, ranks = accelerator.process_index, accelerator.num_processes
+        read = []
+        with decodable(self.trainer) as model:
+            for batch in batches(self.samples, self.settings.generate.batch_size * ranks):
+                # sharded weights are gathered layer by layer by all ranks together: a rank that has nothing
+                # to decode, or a text while the others have pictures, would leave them waiting
+                mine = [self.samples[row] for row in batch[rank::ranks] or batch[:1]]
+                read += zip((s.id for s in mine), self._answers(model, mine), strict=True)
+        answers = dict(gather_object(read))
+        metrics = score(self.samples, [answers[s.id] for s in self.samples], self.spec, draws=0)
+        return float(metrics.primary["value"])
+
+    def _answers(self, model: Any, samples: Sequence[Sample]) -> list[Any]:
         texts = generate(
-            accelerator.unwrap_model(self.trainer.model_wrapped),
+            model,
             self.processing,
-            mine,
+            samples,
             self.spec,
             prompt=self.settings.prompt,
             images=self.settings.images,
             image_root=self.settings.data.image_root,
             settings=self.settings.generate.model_copy(update={"temperature": 0.0, "n": 1}),
         )
-        mine_read = [(s.id, parse(t[0], self.spec, s).answer) for s, t in zip(mine, texts, strict=True)]
-        answers = dict(gather_object(mine_read))
-        metrics = score(self.samples, [answers[s.id] for s in self.samples], self.spec, draws=0)
-        return float(metrics.primary["value"])
+        return [parse(text[0], self.spec, sample).answer for sample, text in zip(samples, texts, strict=True)]
 
     def _keep(self, step: int, value: float) -> None:
         """Every rank saves (sharded weights need all of them); the first one moves the folder into place."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from morerl.errors import ConfigError, DataError
+from morerl.errors import DataError
 from morerl.jsonl import read_records, write_records
 from morerl.mixing import schedule, windows
 from morerl.prompts.render import steps_of
@@ -53,13 +53,12 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
         log_multimodal=False,
         top_k=0,
     )
-    check_cadence(arguments)
     model, processing, peft = load_for_training(start, settings)
     ratings = {row.id: row for row in read_records(rated, Rated)}
     unknown = next((id_ for id_ in ratings if id_ not in inputs.train), None)
     if unknown is not None:
         raise DataError(f"{rated}: {unknown!r} is not in the train split")
-    samples, _ = fitting([inputs.train[id_] for id_ in ratings], inputs.spec, settings, processing, folder)
+    samples, lengths = fitting([inputs.train[id_] for id_ in ratings], inputs.spec, settings, processing, folder)
     order = plan_windows(samples, ratings, settings, arguments)
     rewards, weights = reward_functions(settings, inputs.spec)
     arguments.reward_weights = weights
@@ -69,8 +68,14 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
         reward_funcs=rewards,
         processing_class=processing.reader,
         windows=order,
+        longest_prompt=max(lengths),
         train_dataset=make_dataset(
-            samples, inputs.spec, settings, processing, lambda sample: {"sample": sample.model_dump_json()}
+            samples,
+            inputs.spec,
+            settings,
+            processing,
+            lambda sample: {"sample": sample.model_dump_json()},
+            kept=arguments.generation_batch_size // arguments.num_generations,
         ),
         **peft,
     )
@@ -106,20 +111,3 @@ def _reward_function(name: str, spec: TaskSpec, settings: Settings) -> Callable[
 
     function.__name__ = name
     return function
-
-
-def check_cadence(arguments: Any) -> None:
-    """Refuses checkpoints inside a generation window: TRL would resume with shifted windows.
-
-    Raises ConfigError.
-    """
-    if arguments.save_strategy == "no":
-        return
-    serves = arguments.steps_per_generation * arguments.num_iterations
-    micro_steps = arguments.save_steps * arguments.gradient_accumulation_steps
-    if micro_steps % serves:
-        raise ConfigError(
-            f"trainer.save_steps = {arguments.save_steps:g} falls inside a generation window of "
-            f"{serves / arguments.gradient_accumulation_steps:g} optimizer steps, and a run resumed there would "
-            "differ; make save_steps (or grpo.dev.every_steps) a multiple of it"
-        )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 log = logging.getLogger(__name__)
-CACHED_SAMPLES = 64  # pictures kept ready: a window's prompts are each read G times in a row
 
 
 def make_dataset(
@@ -30,10 +29,13 @@ def make_dataset(
     settings: Settings,
     processing: Processing,
     extra: Callable[[Sample], dict[str, Any]],
+    *,
+    kept: int = 1,
 ) -> Dataset:
     """A dataset of {"prompt", "images", **extra(sample)} rows, in the order of `samples`.
 
-    The `images` column is [] for a text row among picture rows, and is missing where no row has a
+    The last `kept` rows stay ready, pictures included: GRPO reads those of a window G times for each
+    micro-step it serves. The `images` column is [] for a text row among picture rows, and is missing where no row has a
     picture (TRL judges by the first row's keys).
     """
     from datasets import Dataset, disable_progress_bars
@@ -41,16 +43,14 @@ def make_dataset(
     disable_progress_bars()  # its bars would run through the stage's own
     with_images = any(sample.image is not None for sample in samples)
 
-    @lru_cache(maxsize=CACHED_SAMPLES)
-    def pictures(index: int) -> list[Any]:
-        return load_views(samples[index], processing, settings.images, settings.data.image_root)
-
+    @lru_cache(maxsize=kept)
     def row(index: int) -> dict[str, Any]:
         sample = samples[index]
         messages = render(sample, spec, settings.prompt, settings.images)
         if not with_images:
             return {"prompt": flat(messages), **extra(sample)}
-        return {"prompt": messages, "images": list(pictures(index)), **extra(sample)}
+        pictures = load_views(sample, processing, settings.images, settings.data.image_root)
+        return {"prompt": messages, "images": pictures, **extra(sample)}
 
     if not with_images:
         return Dataset.from_list([row(index) for index in range(len(samples))])

@@ -34,7 +34,7 @@ def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figu
 def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str, Any]:
     from trl import SFTConfig
 
-    from morerl.training.trainer import ResumableSFTTrainer
+    from morerl.training.hooks import ResumableSFTTrainer
 
     inputs = read_inputs(settings)
     completions = read_completions(reasoning, inputs, bare=settings.sft.labels_only)

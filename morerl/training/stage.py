@@ -17,7 +17,8 @@ from morerl.schema import Sample
 from morerl.settings import DevSettings, Settings
 from morerl.task import TaskSpec
 from morerl.training.callbacks import DevScore, LogFile, ProgressBar
-from morerl.training.checkpoint import last_good, recover
+from morerl.training.checkpoint import check_ranks, clear_unfinished, full_disk_explained, last_good, recover
+from morerl.training.ranks import ZeroWhereUnused
 
 Listener = Callable[[int, int, dict[str, float]], object]
 
@@ -69,15 +70,16 @@ def train_to_end(
     folder = settings.run.dir / stage
     if trainer.is_world_process_zero():
         recover(folder / "model")
+        clear_unfinished(folder / "checkpoints")
     trainer.accelerator.wait_for_everyone()
     keeper = DevScore(inputs.dev, inputs.spec, settings, dev, processing, folder)
     keeper.trainer = trainer
     trainer.remove_callback(PrinterCallback)  # the log file and the progress bar say the same
-    for callback in (keeper, LogFile(folder), ProgressBar(listener)):
+    for callback in (ZeroWhereUnused(trainer), keeper, LogFile(folder), ProgressBar(listener)):
         trainer.add_callback(callback)
     started = time.perf_counter()
-    checkpoint = last_good(folder / "checkpoints")
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    with full_disk_explained(folder):
+        trainer.train(resume_from_checkpoint=_newest(folder / "checkpoints", trainer))
     result = {
         "steps": trainer.state.global_step,
         "dev": read_json(folder / "model" / "dev.json"),
@@ -87,6 +89,18 @@ def train_to_end(
         finish(settings, stage, result)
     trainer.accelerator.wait_for_everyone()
     return result
+
+
+def _newest(folder: Path, trainer: Any) -> str | None:
+    """The checkpoint to go on from; one rank reads and chooses for all. Raises ConfigError for other ranks' work."""
+    from accelerate.utils import broadcast_object_list
+
+    chosen = [last_good(folder)] if trainer.is_world_process_zero() else [None]
+    checkpoint = broadcast_object_list(chosen)[0]
+    if checkpoint is None:
+        return None
+    check_ranks(checkpoint, trainer.accelerator.num_processes)
+    return str(checkpoint)
 
 
 def start_model(path: Path | str | None, default: Path, key: str) -> Path | str:
