@@ -26,6 +26,7 @@ OURS = {
     "remove_unused_columns": "the rewards need the sample",
     "disable_tqdm": "morerl shows its own progress",
     "disable_dropout": "GRPO drops nothing out, or its rollouts would come from another policy than the one it keeps",
+    "save_only_model": "a stage goes on as if it had never stopped, which takes the optimizer too",
     "resume_from_checkpoint": "a stage that is run again goes on by itself",
 }
 

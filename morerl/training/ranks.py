@@ -26,7 +26,8 @@ def decodable(trainer: Any) -> Iterator[Any]:
 class ZeroWhereUnused(TrainerCallback):
     """Gives parameters that took no part in a step (a vision tower in a window of texts) the gradient zero.
 
-    Left alone, the engines differ: without a gradient Adam skips a parameter on one rank, under DDP and
+    For runs that read pictures at all; without them the tower needs no optimizer state. Left alone, the engines
+    differ: without a gradient Adam skips a parameter on one rank, under DDP and
     FSDP2; ZeRO-2 takes zero; ZeRO-3 (DeepSpeed 0.19.8) takes what the last step left in its buffer.
     """
 

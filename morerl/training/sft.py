@@ -15,6 +15,7 @@ from morerl.runs import begin
 from morerl.schema import Reasoning, Sample
 from morerl.settings import Settings
 from morerl.training.arguments import trainer_arguments
+from morerl.training.checkpoint import commit, prepare
 from morerl.training.rows import fitting, make_dataset
 from morerl.training.stage import Inputs, Listener, load_for_training, read_inputs, train_to_end
 
@@ -83,10 +84,15 @@ def _bare(sample: Sample) -> str:
 
 
 def _tiny(settings: Settings, inputs: Inputs, completions: dict[str, str]) -> Path:
-    """The embedded model, built once a run from the train split's own words."""
+    """The embedded model, built once a run from the train split's own words; whole or not there."""
+    from accelerate import PartialState
+
     out = settings.run.dir / "tiny"
-    if not (out / "config.json").is_file():
-        build_tiny(out, _words(settings, inputs, completions), settings.model.tiny, seed=settings.run.seed)
+    with PartialState().main_process_first():
+        if not out.is_dir():
+            new = prepare(out)
+            build_tiny(new, _words(settings, inputs, completions), settings.model.tiny, seed=settings.run.seed)
+            commit(out)
     return out
 
 

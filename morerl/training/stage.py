@@ -75,8 +75,10 @@ def train_to_end(
     keeper = DevScore(inputs.dev, inputs.spec, settings, dev, processing, folder)
     keeper.trainer = trainer
     trainer.remove_callback(PrinterCallback)  # the log file and the progress bar say the same
-    for callback in (ZeroWhereUnused(trainer), keeper, LogFile(folder), ProgressBar(listener)):
+    for callback in (keeper, LogFile(folder), ProgressBar(listener)):
         trainer.add_callback(callback)
+    if any(sample.image is not None for sample in inputs.train.values()):
+        trainer.add_callback(ZeroWhereUnused(trainer))
     started = time.perf_counter()
     with full_disk_explained(folder):
         trainer.train(resume_from_checkpoint=_newest(folder / "checkpoints", trainer))
