@@ -61,9 +61,9 @@ def table(record: dict[str, Any]) -> str:
     about = (
         f"Qwen2.5-VL {record['shape']} from random weights{', LoRA' * record['lora']}; two pictures a prompt. Medians "
         f"of {record['pairs']} pairs of steps in turn, with the least and the most. The limit is by how much the FLOPs "
-        "shrink when every prefix is computed once instead of once a row (benchmarks/flops.py); where a ratio "
-        "is beyond it, TRL does more than its way needs, or is slower a FLOP, its tensors being larger. "
-        "Scoring is called apart and is no part of the step."
+        "shrink when every prefix is computed once instead of once a row (benchmarks/flops.py); a ratio beyond it says "
+        "that TRL's way is also slower a FLOP here. Prompts a step are as many as keep TRL's rows within 50,000 tokens "
+        "on a CPU, at most eight. Scoring is called apart and is no part of the step."
     )
     cells = record["cells"]
     return "\n".join(

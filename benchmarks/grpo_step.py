@@ -15,8 +15,7 @@ read for memory alone, and a ratio (TRL's seconds by ours) is the median over th
   step      all of one step of `train()`, the scoring not included
 
 The limit is the FLOPs of TRL's way, every row alone, by those with every prefix once (benchmarks/flops.py). A
-measured ratio may be beyond it: TRL does more than its way needs (off the GPU the prompt's tokens, too, go through the
-vocabulary head; the image processor runs twice for every completion), and its larger tensors fit no cache.
+measured ratio beyond it says that TRL's way is also slower a FLOP there; why was not taken apart.
 """
 
 from __future__ import annotations

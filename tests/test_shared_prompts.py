@@ -1,5 +1,7 @@
 """What the GRPO trainer does once for a prompt, and where it leaves prompts to TRL's own path."""
 
+import copy
+
 import pytest
 import torch
 from engine_models import GROUP, PROMPTS, build, make_trainer
@@ -8,6 +10,7 @@ from test_engine import window_of
 from transformers import Gemma3Processor, MixtralConfig, MixtralForCausalLM
 from trl import GRPOConfig
 
+from morerl.errors import MorerlError
 from morerl.training import rows
 from morerl.training.prefix import why_stock
 from morerl.training.trainer import ScheduledGRPOTrainer
@@ -109,3 +112,12 @@ def test_scoring_before_training_uses_the_pictures_too(narrow_model, tmp_path):
     )[0]
     mask = batch["completion_mask"].bool()
     assert torch.allclose(now[mask], batch["old_per_token_logps"][mask], atol=1e-5)
+
+
+def test_a_layer_that_never_sees_the_tree_is_an_error_and_no_wrong_number(narrow_model, tmp_path):
+    trainer = make_trainer(ScheduledGRPOTrainer, "Qwen2", narrow_model, tmp_path)
+    deaf = trainer.model.model.layers[1].self_attn
+    deaf.config = copy.copy(deaf.config)
+    deaf.config._attn_implementation = "sdpa"
+    with pytest.raises(MorerlError, match="1 of its 2 layers"):
+        trainer.train()

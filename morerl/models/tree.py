@@ -46,6 +46,7 @@ class Tree:
         self.length = sum(group.trunk + group.tips for group in groups)
         self.padding = [_padding(group, device) for group in groups]
         self.blocks = block_mask(groups, device) if device.type == "cuda" else None
+        self.attended = 0  # layers that have seen it: one that has not would see an ordinary row, and say nothing
 
 
 class Padding(NamedTuple):
@@ -112,6 +113,7 @@ def attend(
         return _attend_shared(query, key, value, scaling), None
     if tree is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    tree.attended += 1
     if tree.blocks is not None:
         return flex_attention_forward(module, query, key, value, tree.blocks, scaling=scaling)[0], None
     return attend_packed(query, key, value, tree, scaling), None
@@ -181,7 +183,9 @@ def block_mask(groups: Sequence[Group], device: torch.device) -> Any:
         return (group_at[q] == group_at[k]) & mine & (k <= q)
 
     length = int(repeats.sum())
-    return create_block_mask(sees, B=None, H=None, Q_LEN=length, KV_LEN=length, device=device)
+    # compiled, it never holds the whole [L, L]; on a CPU, where only tests come here, that would take longer
+    made = torch.compile(create_block_mask) if device.type == "cuda" else create_block_mask
+    return made(sees, B=None, H=None, Q_LEN=length, KV_LEN=length, device=device)
 
 
 def _attend_shared(query: torch.Tensor, key: Shared, value: Shared, scaling: float | None) -> torch.Tensor:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
+from morerl.errors import MorerlError
 from morerl.models.rollout import prompt_positions
 from morerl.models.tree import Group, Tree, unsuited
 
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 PICTURES = ("pixel_values", "image_grid_thw")
 READ = {"input_ids", "attention_mask", "mm_token_type_ids", *PICTURES}  # what is known how to share
 VIDEO = {"pixel_values_videos", "video_grid_thw", "second_per_grid_ts"}  # no prompt of ours has one
-WARPERS = {"typical_p", "epsilon_cutoff", "eta_cutoff", "top_h", "num_beams"}  # ways to choose a token Draw has not
+WARPERS = {
+    "do_sample",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "top_h",
+    "num_beams",
+}  # ways to choose a token Draw has not
 
 
 def why_stock(model: PreTrainedModel, reader: Any, arguments: GRPOConfig, longest: int) -> str | None:
@@ -99,7 +107,7 @@ def log_probs(
 
     `prompts`: what the model reads of N prompts, left-padded; completions [N * G, C], a prompt's together; 0 where
     the mask is. `model` has TRL's fused head (logits are made only where a token is predicted, in
-    tiles) and may be wrapped; `base` is the bare model in it.
+    tiles) and may be wrapped; `base` is the bare model in it. Raises MorerlError if a layer never saw the tree.
     """
     n, c = len(prompts["input_ids"]), completion_ids.shape[1]
     packed = pack(
@@ -119,6 +127,12 @@ def log_probs(
         fused_lm_head=True,
         **{key: prompts[key] for key in PICTURES if prompts.get(key) is not None},
     )
+    layers = base.config.get_text_config().num_hidden_layers
+    if packed.tree.attended < layers:
+        raise MorerlError(
+            f"{type(base).__name__} cannot share prompts: {packed.tree.attended} of its {layers} layers attended by "
+            "morerl/models/tree.py. Name it in tree.unsuited, so that it goes TRL's way"
+        )
     tips, mask = packed.labels[0] != -100, completion_mask.bool()
 
     def unpack(of_row: torch.Tensor) -> torch.Tensor:

@@ -139,7 +139,7 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
         if "pixel_values" in fields:
             inputs |= {key: torch.as_tensor(fields[key]) for key in PICTURES}
             inputs["mm_token_type_ids"] = left(fields["mm_token_type_ids"], 0)
-        return {key: value.to(self.accelerator.device) for key, value in inputs.items()}
+        return self._prepare_input(inputs)  # the device, and DeepSpeed's dtype
 
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: Any, num_generations: int, **kwargs: Any
