@@ -88,7 +88,7 @@ def note_phases(now):
     """Wraps what a kill may fall into, so that `now`, one byte shared with the children, says where they are."""
     import torch
 
-    from morerl.training import callbacks, grpo, trainer
+    from morerl.training import callbacks, grpo, hooks, trainer
 
     def note(owner, name, phase):
         inner = getattr(owner, name)
@@ -105,8 +105,8 @@ def note_phases(now):
     grpo.reward = by_length
     note(trainer.ScheduledGRPOTrainer, "_generate_and_score_completions", "rollout")
     note(torch.optim.AdamW, "step", "optimizer step")
-    note(trainer._WholeResume, "_save_checkpoint", "saving")
-    note(trainer, "seal", "sealing")
+    note(hooks.Resumable, "_save_checkpoint", "saving")
+    note(hooks, "seal", "sealing")
     note(callbacks.DevScore, "_keep", "keeping the best model")
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from engine_models import GROUP, PROMPTS, build, make_trainer
 from peft import LoraConfig, get_peft_model
-from test_engine import window_of
+from test_engine import scored, window_of
 from transformers import Gemma3Processor, MixtralConfig, MixtralForCausalLM
 from trl import GRPOConfig
 
@@ -116,8 +116,9 @@ def test_scoring_before_training_uses_the_pictures_too(narrow_model, tmp_path):
 
 def test_a_layer_that_never_sees_the_tree_is_an_error_and_no_wrong_number(narrow_model, tmp_path):
     trainer = make_trainer(ScheduledGRPOTrainer, "Qwen2", narrow_model, tmp_path)
+    window = window_of(trainer)
     deaf = trainer.model.model.layers[1].self_attn
     deaf.config = copy.copy(deaf.config)
     deaf.config._attn_implementation = "sdpa"
     with pytest.raises(MorerlError, match="1 of its 2 layers"):
-        trainer.train()
+        scored(trainer, window)

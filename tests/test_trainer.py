@@ -154,19 +154,14 @@ def few_with_spread(completions, sample, **kwargs):
     return [float(n % 2) if '"text/1"' in row or '"more/train/000002"' in row else 0.0 for n, row in enumerate(sample)]
 
 
-if sys.argv[2] == "few groups have spread":
-    grpo.reward_functions = lambda settings, spec: ([few_with_spread], [1.0])
+grpo.reward_functions = lambda settings, spec: ([few_with_spread], [1.0])
 print(grpo.run_grpo(load_settings(Path(sys.argv[1]))))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rewards", ["of the settings", "few groups have spread"])
-def test_text_and_picture_rows_train_on_two_ranks(make_settings, world, text_pair, tmp_path, rewards):
-    """Stock TRL fails or hangs on such a mix; here every window is of one kind on all ranks.
-
-    Where few groups have spread, the ranks have different numbers of rows to learn from.
-    """
+def test_ranks_with_more_and_less_to_learn_from_do_not_wait_for_each_other(make_settings, world, text_pair, tmp_path):
+    """Pictures and texts, and few groups with spread, so that the ranks have different numbers of rows that teach."""
     from morerl.config import dump_settings
     from morerl.jsonl import read_samples, write_records
     from morerl.schema import Rated
@@ -194,7 +189,6 @@ def test_text_and_picture_rows_train_on_two_ranks(make_settings, world, text_pai
         "--standalone",
         str(tmp_path / "two.py"),
         str(tmp_path / "run.yaml"),
-        rewards,
     ]
     done = subprocess.run(
         command,
