@@ -46,15 +46,17 @@ def _check_trainers(settings: Settings) -> str:
 
     from morerl.models.load import lora_config
     from morerl.training.arguments import trainer_arguments
-    from morerl.training.grpo import check_cadence
+    from morerl.training.prefix import why_stock_settings
 
     check_rewards(settings.grpo)
     lora_config(settings.model)
     trainer_arguments(SFTConfig, settings.sft.trainer, settings.run.dir / "sft", settings, settings.sft.dev)
     grpo = trainer_arguments(GRPOConfig, settings.grpo.trainer, settings.run.dir / "grpo", settings, settings.grpo.dev)
-    check_cadence(grpo)
-    prompts = grpo.generation_batch_size // grpo.num_generations
-    return f"trainers: TRL accepts the settings; a window is {prompts} prompts x {grpo.num_generations} rollouts"
+    prompts, reason = grpo.generation_batch_size // grpo.num_generations, why_stock_settings(grpo)
+    how = "each computed once" if reason is None else f"each computed for every rollout, for {reason}"
+    return (
+        f"trainers: TRL accepts the settings; a window is {prompts} prompts, {how}, x {grpo.num_generations} rollouts"
+    )
 
 
 def _check_disjoint(splits: dict[str, list[Sample]]) -> None:

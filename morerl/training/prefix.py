@@ -35,27 +35,32 @@ WARPERS = {
 
 
 def why_stock(model: PreTrainedModel, reader: Any, arguments: GRPOConfig, longest: int) -> str | None:
-    """Why prompts cannot be shared with this model, reader and setting, in a line with what to change, or None.
+    """Why prompts cannot be shared with this model, reader and setting, or None.
 
     `longest`: tokens of the longest prompt.
     """
-    group = arguments.num_generations
     strange = set(reader.model_input_names) - READ - VIDEO if isinstance(reader, ProcessorMixin) else set()
-    warped = WARPERS & set(arguments.generation_kwargs or ())
-    if arguments.per_device_train_batch_size % group:
-        return (
-            f"trainer.per_device_train_batch_size = {arguments.per_device_train_batch_size} holds no whole groups of "
-            f"trainer.num_generations = {group}; make it a multiple"
-        )
     if strange:
         return f"{type(reader).__name__} makes {min(strange)}, which it is not known how to share"
     if getattr(model.config.get_text_config(), "output_router_logits", False):
         return "a router's auxiliary loss counts every row's prompt"
+    return why_stock_settings(arguments) or unsuited(model, longest + arguments.max_completion_length)
+
+
+def why_stock_settings(arguments: GRPOConfig) -> str | None:
+    """Why prompts cannot be shared under these settings, in a line with what to change, or None."""
+    group, rows = arguments.num_generations, arguments.per_device_train_batch_size
+    warped = WARPERS & set(arguments.generation_kwargs or ())
+    if rows % group:
+        return (
+            f"trainer.per_device_train_batch_size = {rows} holds no whole groups of trainer.num_generations = {group}; "
+            "make it a multiple"
+        )
     if arguments.cache_implementation or arguments.use_transformers_continuous_batching:
         return "trainer.cache_implementation and use_transformers_continuous_batching choose another cache"
     if warped:
         return f"trainer.generation_kwargs.{min(warped)} chooses tokens in its own way"
-    return unsuited(model, longest + arguments.max_completion_length)
+    return None
 
 
 class Packed(NamedTuple):
