@@ -53,10 +53,9 @@ def _check_trainers(settings: Settings) -> str:
     trainer_arguments(SFTConfig, settings.sft.trainer, settings.run.dir / "sft", settings, settings.sft.dev)
     grpo = trainer_arguments(GRPOConfig, settings.grpo.trainer, settings.run.dir / "grpo", settings, settings.grpo.dev)
     prompts, reason = grpo.generation_batch_size // grpo.num_generations, why_stock_settings(grpo)
-    how = "each computed once" if reason is None else f"each computed for every rollout, for {reason}"
-    return (
-        f"trainers: TRL accepts the settings; a window is {prompts} prompts, {how}, x {grpo.num_generations} rollouts"
-    )
+    how = "once for all its rollouts" if reason is None else f"for each of its rollouts: {reason}"
+    window = f"a window is {prompts} prompts x {grpo.num_generations} rollouts"
+    return f"trainers: TRL accepts the settings; {window}, a prompt computed {how}"
 
 
 def _check_disjoint(splits: dict[str, list[Sample]]) -> None:
