@@ -189,11 +189,33 @@ class RateSettings(Section):
 
 
 class MixingSettings(Section):
-    """MORE-R1's schedule: epoch t takes every hard sample and easy:hard = alpha^(t-1) : 1."""
+    """Which rated sample is trained when; see morerl.mixing.schedule and morerl.mixing.adaptive."""
 
+    strategy: Literal["progressive", "raw", "hard_only", "fixed", "adaptive"] = Field(
+        default="progressive",
+        description="an epoch is, by MORE-R1: every hard sample and easy:hard = alpha^(t-1) : 1; raw: all samples; "
+        "hard_only: the hard ones; fixed: easy:hard = 1 : 1; adaptive: drawn by what the rollouts tell, "
+        "for as many windows as progressive has",
+    )
     alpha: float = Field(default=0.5, ge=0.0, description="1: fixed 1:1; 0: hard samples only after epoch 1")
     epochs: int = Field(default=4, ge=1)
     hard_below: float = Field(default=1.0, gt=0.0, le=1.0, description="hard: pass rate below it (1: not always right)")
+    decay: float = Field(
+        default=0.5,
+        ge=0.0,
+        lt=1.0,
+        description="adaptive: share of the old pass rate in the new, beside the rollouts'",
+    )
+    floor: float = Field(
+        default=0.05, gt=0.0, le=0.25, description="adaptive: the least p(1-p) a sample not solved is drawn by"
+    )
+    replay: float = Field(default=0.1, ge=0.0, lt=1.0, description="adaptive: share of the draws kept for the solved")
+    refill: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="adaptive: share of a window's prompts that may be replaced where their rollouts are all alike",
+    )
 
 
 class GrpoSettings(Section):

@@ -26,7 +26,7 @@ from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu
 
 import morerl.training.trainer  # noqa: F401 -- before the ranks part
 from morerl.config import load_settings
-from morerl.training import grpo
+from morerl.training import grpo, order
 
 RANKS = 2
 HANGS_AFTER = 120  # seconds
@@ -54,6 +54,17 @@ def spread(completions: list[Any], **kwargs: Any) -> list[float]:
     return [float(sum(completion[0]["content"].encode()) % 7) for completion in completions]
 
 
+def half_spread(completions: list[Any], sample: list[str], **kwargs: Any) -> list[float]:
+    """The same, but for half of the samples, whose groups have none."""
+    dull = [sum(json.loads(row)["id"].encode()) % 2 for row in sample]
+    return [0.0 if none else value for none, value in zip(dull, spread(completions), strict=True)]
+
+
+def solved(completions: list[Any], **kwargs: Any) -> list[float]:
+    """As many completions are right as not."""
+    return [float(sum(completion[0]["content"].encode()) % 2) for completion in completions]
+
+
 def be_rank(number: int, port: int, job: Job) -> None:
     """One rank's whole life. A hang ends in every thread's traceback."""
     faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
@@ -64,7 +75,11 @@ def be_rank(number: int, port: int, job: Job) -> None:
         if "ACCELERATE_USE_FSDP" in os.environ:
             shard_on_cpu()
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # gloo does: a compiler takes 30 seconds
-    grpo.reward_functions = lambda settings, spec: ([spread], [1.0])
+    grpo.reward_functions = lambda settings, spec: (
+        [half_spread if settings.grpo.mixing.strategy == "adaptive" else spread],
+        [1.0],
+    )
+    order.solved_function = lambda spec: solved
 
     def listener(done: int, total: int, figures: dict[str, float]) -> None:
         if done == job["kill_after"]:

@@ -1,4 +1,4 @@
-"""Progressive mixing: the paper's sizes, what is open in it, and the stream TRL is fed."""
+"""Orders fixed ahead: the paper's sizes, what is open in it, its ablation's rows, and the stream TRL is fed."""
 
 from collections import Counter
 
@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from morerl.errors import DataError
-from morerl.mixing import Epoch, schedule, windows
+from morerl.mixing import schedule as fixed_ahead
+from morerl.mixing.lines import first_step
+from morerl.mixing.schedule import Epoch, schedule
 from morerl.schema import Rated
 from morerl.settings import MixingSettings
 
@@ -21,6 +23,11 @@ def rated(hard, easy, *, n=1):
 
 def easy(epoch):
     return [id_ for id_ in epoch.ids if id_.startswith("e")]
+
+
+def windows(*arguments, seed):
+    """The ids of each window."""
+    return [[slot.id for slot in window] for window in fixed_ahead.windows(*arguments, seed=seed)]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +96,55 @@ def test_hard_is_a_pass_rate_below_the_threshold(below, hard):
     assert epoch.hard == hard
 
 
+# --- the paper's ablation
+
+
+@pytest.mark.parametrize(
+    ("strategy", "easy_ones"),
+    [("progressive", [2370, 1185, 593, 296]), ("raw", [8853] * 4), ("hard_only", [0] * 4), ("fixed", [2370] * 4)],
+)
+def test_every_strategy_has_its_counts(strategy, easy_ones):
+    epochs = schedule(rated(2370, 8853), MixingSettings(strategy=strategy), seed=0)
+    assert [epoch.easy for epoch in epochs] == easy_ones and [epoch.hard for epoch in epochs] == [2370] * 4
+    assert all(len(epoch.ids) == 2370 + epoch.easy for epoch in epochs)
+    times = Counter(id_ for epoch in epochs for id_ in easy(epoch))
+    assert not times or max(times.values()) == -(-sum(easy_ones) // 8853)  # none again until all are used up
+
+
+def test_fixed_is_progressive_at_alpha_1_and_needs_no_alpha():
+    rows = rated(12, 40)
+    as_alpha_1 = schedule(rows, MixingSettings(alpha=1.0), seed=5)
+    assert schedule(rows, MixingSettings(strategy="fixed", alpha=0.1), seed=5) == as_alpha_1
+
+
+def test_raw_needs_nothing_hard_and_the_others_do():
+    assert [e.easy for e in schedule(rated(0, 5), MixingSettings(strategy="raw", epochs=2), seed=0)] == [5, 5]
+    for strategy in ("hard_only", "fixed", "adaptive"):
+        with pytest.raises(DataError, match="none of the 5 rated samples is hard"):
+            schedule(rated(0, 5), MixingSettings(strategy=strategy), seed=0)
+
+
+# --- what must not change: the draws of runs that have been measured
+
+
+def test_a_seeds_draws_are_those_they_have_always_been():
+    rows = [Rated(id=f"{'pt'[n % 3 == 0]}{n}", n=1, n_correct=int(n % 4 > 0)) for n in range(24)]
+    epochs = schedule(rows, MixingSettings(alpha=0.5, epochs=3), seed=7)
+    assert [" ".join(epoch.ids) for epoch in epochs] == [
+        "p4 p10 p14 p20 p22 t3 t18 p16 t12 p8 t6 t0",
+        "p4 p7 t0 p16 p5 t12 p8 p11 p20",
+        "p4 p1 t21 p20 p8 t12 p16 t0",
+    ]
+    assert [" ".join(window) for window in windows(epochs, 5, pictured, seed=7)] == [
+        "p4 p10 p14 p20 p22",
+        "t3 t18 t12 t6 t0",
+        "p16 p8 p4 p7 p16",
+        "p5 p8 p11 p20 p4",
+        "t0 t12 t21 t12 t0",
+        "p1 p20 p8 p16 p16",
+    ]
+
+
 # --- windows
 
 
@@ -112,6 +168,19 @@ def test_the_last_window_is_filled_by_a_redraw_from_the_last_epoch_of_its_kind()
     assert made[1][:3] == ["t0", "t1", "t2"] and set(made[1]) == {"t0", "t1", "t2"}
     assert made[2][0] == "p4" and set(made[2][1:]) <= {"p1", "p2", "p3", "p4"}
     assert windows(orders, 4, pictured, seed=0) == made
+
+
+def test_a_slot_knows_its_epoch_and_whether_it_only_fills():
+    (window,) = fixed_ahead.windows(epochs_of("p", "qr"), 5, lambda id_: True, seed=0)
+    assert [(slot.epoch, slot.fill) for slot in window] == [(1, False), (2, False), (2, False), (2, True), (2, True)]
+
+
+@pytest.mark.parametrize(
+    ("micro_steps", "accumulation", "steps"),
+    [(4, 4, [1, 2, 3]), (4, 2, [1, 3, 5]), (2, 4, [1, 1, 2]), (6, 4, [1, 2, 4]), (1, 1, [1, 2, 3])],
+)
+def test_a_windows_first_optimizer_step(micro_steps, accumulation, steps):
+    assert [first_step(window, micro_steps, accumulation) for window in (1, 2, 3)] == steps
 
 
 IDS = st.lists(st.sampled_from(["p0", "p1", "p2", "t0", "t1"]), min_size=1, max_size=15)

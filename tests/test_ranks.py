@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 HOME = Path(__file__).parents[1]
 LAUNCHERS = HOME / "configs" / "accelerate"
 ENGINES = ("ddp", "zero2", "zero3", "fsdp2")
+ADAPTIVE = {"strategy": "adaptive", "refill": 1.0, "replay": 0.25}
+SEED = 6  # of the adaptive runs: one whose four windows are of both kinds
 GLOO = {"use_cpu": False, "ddp_backend": "gloo"}  # accelerate leaves DeepSpeed and FSDP out where use_cpu is said
 NOT_EQUAL = {"epoch", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
@@ -53,14 +55,15 @@ def settings_of(world, abrupt_model, tmp_path_factory):
     write_records(root / "rated.jsonl", [Rated(id=s.id, n=1, n_correct=n // 2 % 2) for n, s in enumerate(mixed)])
     template = conftest.make_settings.__wrapped__(world, abrupt_model, root)
 
-    def write(name, **trainer):
+    def write(name, mixing=None, **trainer):
         settings = template(
-            run={"dir": str(root / name)},
+            run={"dir": str(root / name), "seed": SEED if mixing else 0},
             data={**template().data.model_dump(mode="json"), "dir": str(root / "data")},
             grpo={
                 **template().grpo.model_dump(mode="json", exclude_unset=True),
                 "rated": str(root / "rated.jsonl"),
                 "model": str(abrupt_model),
+                "mixing": mixing or {"epochs": 2},
                 "trainer": {**template().grpo.trainer, "max_completion_length": 12, **trainer},
             },
         )
@@ -80,22 +83,26 @@ def on_two_cpus(engine, folder):
 
 @pytest.fixture(scope="module")
 def runs(settings_of):
-    """Folders of GRPO runs: `one` rank, undisturbed, and each engine's, of which a rank is killed in step three."""
+    """Folders of GRPO runs: `one` rank, undisturbed, and each engine's, of which a rank is killed in step three.
+
+    `one adaptive` and `ddp adaptive` are two more.
+    """
     one = settings_of("one", per_device_train_batch_size=8)
-    jobs = [{"launcher": None, "settings": str(one), "kill_after": None}]
-    for engine in ENGINES:
-        settings = settings_of(engine, **({} if engine == "ddp" else GLOO))
-        job = {"launcher": on_two_cpus(engine, one.parent), "settings": str(settings)}
+    alone = [one, settings_of("one adaptive", ADAPTIVE, per_device_train_batch_size=8)]
+    jobs = [{"launcher": None, "settings": str(settings), "kill_after": None} for settings in alone]
+    every = {engine: settings_of(engine, **({} if engine == "ddp" else GLOO)) for engine in ENGINES}
+    for name, settings in {**every, "ddp adaptive": settings_of("ddp adaptive", ADAPTIVE)}.items():
+        job = {"launcher": on_two_cpus(name.split()[0], one.parent), "settings": str(settings)}
         jobs += [{**job, "kill_after": 3}, {**job, "kill_after": None}]
     (one.parent / "jobs.json").write_text(json.dumps(jobs))
     command = [sys.executable, str(Path(__file__).with_name("ranks_run.py")), str(one.parent / "jobs.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=HOME, env=ENV, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     codes = json.loads(done.stdout.splitlines()[-1])["codes"]
-    killed, well = codes[1::2], codes[::2]
-    assert well == [[0], *[[0, 0]] * len(ENGINES)], done.stderr[-6000:]
+    alone, killed, well = codes[:2], codes[2::2], codes[3::2]
+    assert (alone, well) == ([[0], [0]], [[0, 0]] * (len(ENGINES) + 1)), done.stderr[-6000:]
     assert all(-signal.SIGKILL in ranks and 0 not in ranks for ranks in killed)
-    return {name: one.parent / name for name in ("one", *ENGINES)}
+    return {name: one.parent / name for name in ("one", "one adaptive", *ENGINES, "ddp adaptive")}
 
 
 def log_of(run):
@@ -131,6 +138,33 @@ def test_two_ranks_end_with_the_weights_of_one(runs, engine, abrupt_model):
     assert furthest(one, two) < 1e-5 < 1e-3 < furthest(one, weights_of(abrupt_model))
     kept = [weights_of(runs[name] / "grpo" / "model") for name in ("one", engine)]
     assert furthest(*kept) < 1e-5
+
+
+def test_adaptive_windows_are_those_of_one_rank(runs):
+    """The refills' places lie on the ranks as they fall; a rank with fewer generates idle ones, told of nowhere."""
+    one, two = ((runs[name] / "schedule.jsonl").read_text() for name in ("one adaptive", "ddp adaptive"))
+    assert two == one
+    lines = [json.loads(line) for line in one.splitlines()]
+    kinds = [{prompt["id"].startswith("text") for prompt in line["prompts"]} for line in lines]
+    assert sorted(map(len, kinds)) == [1] * 4 and set.union(*kinds) == {True, False}
+    refilled = [[p["refills"] for p in line["prompts"] if "refills" in p] for line in lines]
+    order = [[p["id"] for p in line["prompts"] if "refills" not in p] for line in lines]
+    halves = [[of.index(id_) // 2 for id_ in ids] for of, ids in zip(order, refilled, strict=True)]
+    assert any(half.count(0) != half.count(1) for half in halves)  # one rank had more to generate than the other
+    ends = [
+        json.loads((runs[n] / "grpo/checkpoints/checkpoint-4/rank-0.json").read_text())
+        for n in ("one adaptive", "ddp adaptive")
+    ]
+    assert ends[0]["standing"] == ends[1]["standing"]
+
+
+def test_adaptive_training_is_that_of_one_rank(runs):
+    one, two = log_of(runs["one adaptive"]), log_of(runs["ddp adaptive"])
+    for mine, theirs in zip(one, two, strict=True):
+        assert mine.pop("num_tokens", 0) <= theirs.pop("num_tokens", 0)  # idle prompts are read too
+        assert theirs == pytest.approx(mine, rel=1e-5, abs=1e-6)
+    last = "grpo/checkpoints/checkpoint-4"
+    assert furthest(weights_of(runs["one adaptive"] / last), weights_of(runs["ddp adaptive"] / last)) < 1e-5
 
 
 @pytest.mark.parametrize("engine", ENGINES)

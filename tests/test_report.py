@@ -87,6 +87,13 @@ def lines(path: Path, rows: list) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def windows() -> list[dict]:
+    """Four epochs of 60 hard samples and 60, 30, 15, 7 easy ones; the last window is filled up."""
+    whys = [(n, why) for n in range(1, 5) for why in ["hard"] * 60 + ["easy"] * (120 >> n)] + [(4, "fill")] * 4
+    prompts = [{"id": str(at), "epoch": n, "why": why, "pass_rate": 0.5} for at, (n, why) in enumerate(whys)]
+    return [{"window": 1 + at // 20, "prompts": prompts[at : at + 20]} for at in range(0, len(prompts), 20)]
+
+
 def draw_pictures(root: Path) -> None:
     root.mkdir(parents=True)
     image = Image.new("RGB", (640, 480), "#8fb6d8")
@@ -124,7 +131,7 @@ def run(tmp_path: Path) -> Path:
         lines(folder / "predictions" / f"{stage}.test.jsonl", predicted)
         lines(folder / "predictions" / "blank_text.test.jsonl", predicted)
         lines(folder / stage / "log.jsonl", training_log(stage))
-    lines(folder / "schedule.jsonl", [{"epoch": n, "hard": 60, "easy": 120 >> n} for n in range(1, 5)])
+    lines(folder / "schedule.jsonl", windows())
     lines(folder / "rated.jsonl", [{"id": str(n), "n": 4, "n_correct": n % 5} for n in range(50)])
     settings = {
         "run": {"dir": "run"},

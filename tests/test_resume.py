@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from morerl.jsonl import write_records
-from morerl.runs import sha256
+from morerl.runs import read_json, sha256
 from morerl.schema import Rated
 from morerl.training.grpo import run_grpo
 from morerl.training.resume import pack_window, unpack_window
@@ -45,13 +45,18 @@ def texts(tmp_path, text_pair):
 
 @pytest.fixture
 def settings(make_settings, tmp_path):
-    def make(name, shape, data, ids):
+    def make(name, shape, data, ids, mixing=None):
         base = make_settings()
         trainer = {**base.grpo.trainer, **SHAPES[shape], "max_steps": 5, "save_steps": 1, "logging_steps": 2}
         made = make_settings(
             run={"dir": str(tmp_path / name)},
             data=data,
-            grpo={"model": base.model.path, "dev": {"every_steps": 5, "limit": 1}, "trainer": trainer},
+            grpo={
+                "model": base.model.path,
+                "dev": {"every_steps": 5, "limit": 1},
+                "mixing": mixing or {"epochs": 2},
+                "trainer": trainer,
+            },
         )
         write_records(made.run.dir / "rated.jsonl", [Rated(id=i, n=1, n_correct=n % 2) for n, i in enumerate(ids)])
         return made
@@ -83,6 +88,37 @@ def test_a_run_stopped_inside_a_window_ends_as_an_undisturbed_one(settings, text
     assert inside.exists()
     assert run_grpo(broken)["steps"] == 5
     assert ended(broken) == ended(plain)
+
+
+def seldom(name, completion, sample, spec, terms):
+    """A reward without spread for every other sample, so that a window is refilled."""
+    return by_length(name, completion, sample, spec, terms) if int(sample.id[-1]) % 2 else 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pictures", "text"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_adaptive_mixing_goes_on_with_what_it_knew(settings, texts, monkeypatch, shape, kind):
+    """The file that tells of the windows was ahead of the checkpoint, and its last line torn."""
+    monkeypatch.setattr("morerl.training.grpo.reward", seldom)
+    monkeypatch.setattr("morerl.training.order.is_right", lambda sample, answer, spec: int(sample.id[-1]) % 3 == 0)
+    data = texts if kind == "text" else {}
+    ids = [f"text/{number - 1}" if kind == "text" else f"more/train/{number:06d}" for number in range(1, 17)]
+    mixing = {"strategy": "adaptive", "refill": 1.0}
+    plain, broken = (settings(name, shape, data, ids, mixing) for name in ("plain", "broken"))
+    run_grpo(plain)
+    with pytest.raises(Stop):
+        run_grpo(broken, listener=stop_at_four)
+    told, wanted = (run.run.dir / "schedule.jsonl" for run in (broken, plain))
+    with told.open("a") as file:
+        file.write('{"window": 99, "prom')
+    assert run_grpo(broken)["steps"] == 5
+    assert ended(broken) == ended(plain)
+    assert told.read_text() == wanted.read_text() and "refills" in told.read_text()
+    known = [
+        read_json(run.run.dir / "grpo/checkpoints/checkpoint-5/rank-0.json")["standing"] for run in (plain, broken)
+    ]
+    assert known[0] == known[1] and known[0]["rollouts"] == json.loads(told.read_text().splitlines()[-1])["rollouts"]
 
 
 @pytest.mark.slow

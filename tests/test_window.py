@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morerl.training.window import choose, deal, group_tokens, shares, take_groups
+from morerl.training.window import choose, deal, group_tokens, merge, shares, take_groups
 
 
 @given(tokens=st.lists(st.integers(1, 2000), min_size=1, max_size=40), batches=st.integers(1, 8))
@@ -76,3 +76,44 @@ def test_taken_groups_keep_their_rows_and_pictures():
     assert taken["num_images"] == [1, 0] and taken["image_grid_thw"].tolist() == [[1, 2, 6]]
     assert taken["pixel_values"].flatten().tolist() == list(range(12, 24))
     assert taken["mm_token_type_ids"].tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def wider():
+    """One prompt of 4 tokens and a picture, whose completions have 3 and 1 tokens."""
+    return {
+        "prompt_ids": torch.tensor([[5, 6, 7, 8]] * 2),
+        "prompt_mask": torch.ones(2, 4, dtype=torch.long),
+        "completion_ids": torch.tensor([[1, 2, 3], [4, 0, 0]]),
+        "completion_mask": torch.tensor([[1, 1, 1], [1, 0, 0]]),
+        "old_per_token_logps": torch.full((2, 3), -2.0),
+        "advantages": torch.tensor([7.0, 8.0]),
+        "num_items_in_batch": torch.tensor(4),
+        "num_images": [1],
+        "image_grid_thw": torch.tensor([[1, 2, 8]]),
+        "pixel_values": torch.arange(100, 116).unsqueeze(1),
+        "mm_token_type_ids": torch.tensor([[1, 0, 0, 0]]),
+    }
+
+
+def test_rounds_of_other_lengths_become_one_window_in_which_each_group_is_as_it_was():
+    first = window() | {"prompt_ids": torch.arange(18).view(6, 3), "completion_ids": torch.arange(12).view(6, 2)}
+    first["old_per_token_logps"] = -torch.arange(12.0).view(6, 2)
+    merged = merge([first, wider()], filler=99)
+    assert merged["prompt_ids"][0].tolist() == [99, 0, 1, 2] and merged["prompt_mask"][0].tolist() == [0, 0, 1, 1]
+    assert merged["completion_ids"][0].tolist() == [0, 1, 99] and merged["completion_mask"][1].tolist() == [1, 0, 0]
+    assert merged["num_images"] == [2, 1, 0, 1] and merged["num_items_in_batch"] == 7
+    assert merged["old_per_token_logps"][1].tolist() == [-2, -3, 0]
+    assert group_tokens(merged, 2) == [*group_tokens(first, 2), *group_tokens(wider(), 2)]
+    alone = take_groups(merged, [3], 2)
+    for key, value in wider().items():
+        if key != "num_items_in_batch":
+            assert alone[key] == value if isinstance(value, list) else torch.equal(alone[key], value)
+
+
+def test_a_replaced_group_stands_in_the_others_place():
+    first = window() | {"prompt_ids": torch.zeros(6, 3, dtype=torch.long)}
+    first |= {"completion_ids": first["completion_mask"], "old_per_token_logps": torch.zeros(6, 2)}
+    taken = take_groups(merge([first, wider()], filler=0), [0, 3, 2], 2)
+    assert taken["advantages"].tolist() == [0.0, 1.0, 7.0, 8.0, 4.0, 5.0] and taken["num_images"] == [2, 1, 0]
+    assert taken["pixel_values"].flatten().tolist() == [*range(12), *range(100, 116)]
+    assert taken["mm_token_type_ids"].tolist() == [[0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]

@@ -161,9 +161,13 @@ def difficulty(rated: list[Rated]) -> list[Bar]:
 
 
 def epochs(schedule: list[LogLine]) -> list[tuple[str, int, int]]:
-    """(epoch, hard samples, easy samples) of every line that holds all three."""
-    return [
-        (str(line["epoch"]), int(line["hard"]), int(line["easy"]))
-        for line in schedule
-        if all(is_number(line.get(key)) for key in ("epoch", "hard", "easy"))
-    ]
+    """(epoch, hard samples, easy samples) of an order fixed ahead; what only filled a window up is not counted."""
+    windows = [line["prompts"] for line in schedule if isinstance(line.get("prompts"), list)]
+    prompts = [prompt for window in windows for prompt in window if isinstance(prompt, dict)]
+    counts = Counter(
+        (int(prompt["epoch"]), prompt.get("why"))
+        for prompt in prompts
+        if is_number(prompt.get("epoch")) and prompt.get("why") in ("hard", "easy")
+    )
+    numbers = sorted({epoch for epoch, _ in counts})
+    return [(str(epoch), counts[epoch, "hard"], counts[epoch, "easy"]) for epoch in numbers]

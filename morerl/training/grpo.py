@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from morerl.errors import DataError
-from morerl.jsonl import read_records, write_records
-from morerl.mixing import schedule, windows
+from morerl.jsonl import read_records
 from morerl.prompts.render import steps_of
 from morerl.rewards import Terms, check_rewards, reward
 from morerl.runs import begin, model_marks
@@ -17,6 +16,7 @@ from morerl.schema import Rated, Sample
 from morerl.settings import Settings
 from morerl.task import TaskSpec
 from morerl.training.arguments import trainer_arguments
+from morerl.training.order import plan_order
 from morerl.training.rows import fitting, make_dataset
 from morerl.training.stage import Listener, load_for_training, read_inputs, start_model, train_to_end
 
@@ -39,8 +39,6 @@ def run_grpo(settings: Settings, *, listener: Listener = lambda done, total, fig
 def _train(settings: Settings, rated: Path, start: Path | str, listener: Listener) -> dict[str, Any]:
     from trl import GRPOConfig
 
-    from morerl.training.trainer import ScheduledGRPOTrainer
-
     inputs = read_inputs(settings)
     folder = settings.run.dir / "grpo"
     arguments = trainer_arguments(
@@ -59,15 +57,15 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
     if unknown is not None:
         raise DataError(f"{rated}: {unknown!r} is not in the train split")
     samples, lengths = fitting([inputs.train[id_] for id_ in ratings], inputs.spec, settings, processing, folder)
-    order = plan_windows(samples, ratings, settings, arguments)
+    order = plan_order(samples, ratings, settings, arguments, inputs.spec)
     rewards, weights = reward_functions(settings, inputs.spec)
-    arguments.reward_weights = weights
-    trainer = ScheduledGRPOTrainer(
+    arguments.reward_weights = weights + [0.0] * len(order.watched)
+    trainer = order.trainer(
         model=model,
         args=arguments,
-        reward_funcs=rewards,
+        reward_funcs=rewards + order.watched,
         processing_class=processing.reader,
-        windows=order,
+        **order.options,
         longest_prompt=max(lengths),
         train_dataset=make_dataset(
             samples,
@@ -80,19 +78,6 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
         **peft,
     )
     return train_to_end(trainer, inputs, settings, "grpo", settings.grpo.dev, processing, listener)
-
-
-def plan_windows(
-    samples: list[Sample], ratings: dict[str, Rated], settings: Settings, arguments: Any
-) -> list[list[int]]:
-    """Generation windows as row numbers of `samples`; writes <run.dir>/schedule.jsonl."""
-    epochs = schedule([ratings[s.id] for s in samples], settings.grpo.mixing, seed=settings.run.seed)
-    write_records(settings.run.dir / "schedule.jsonl", epochs)
-    size = arguments.generation_batch_size // arguments.num_generations
-    rows = {sample.id: row for row, sample in enumerate(samples)}
-    has_picture = {sample.id: sample.image is not None for sample in samples}
-    cut = windows(epochs, size, has_picture.__getitem__, seed=settings.run.seed)
-    return [[rows[id_] for id_ in window] for window in cut]
 
 
 def reward_functions(settings: Settings, spec: TaskSpec) -> tuple[list[Callable[..., list[float]]], list[float]]:

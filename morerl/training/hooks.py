@@ -1,7 +1,7 @@
-"""What both trainers change in transformers and TRL: exact resuming, and what is projected on the vocabulary.
+"""What both trainers change in transformers and TRL: exact resuming, dropout, what is projected on the vocabulary.
 
-Private hooks are overridden here and in trainer.py and nowhere else; TRL is pinned to the minor version. Each
-override says why, and a test holds it against the stock path.
+Private hooks are overridden here, in trainer.py and in adaptive.py and nowhere else; TRL is pinned to the minor
+version. Each override says why, and a test holds it against the stock path.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import trl.trainer.utils
 from datasets import Dataset
+from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel
 from trl import SFTTrainer
@@ -114,3 +116,17 @@ class ResumableSFTTrainer(Resumable, SFTTrainer):
         if self._order is not None:
             self._order.set_epoch(epoch)
         super()._run_epoch(*args, epoch=epoch, **kwargs)
+
+
+def drop_nothing(model: torch.nn.Module) -> None:
+    """Switches dropout off for good, in layers and where a module keeps its rate as a number.
+
+    TRL samples rollouts with the model in training mode, so under dropout they come from another
+    policy than the one that is scored and kept; its `disable_dropout` (off by default) reaches layers only.
+    """
+    for module in model.modules():
+        if isinstance(module, _DropoutNd):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if name.endswith("dropout") and isinstance(value, float):
+                setattr(module, name, 0.0)

@@ -1,8 +1,8 @@
 """What a run must know to go on as if it had never stopped, and transformers and TRL do not write down.
 
 A file a rank in the checkpoint: TRL's count of micro-steps and its unlogged figures, the loss since the last
-log entry, and, inside a generation window, the rollouts being trained on. TRL starts a window anew
-after a resume, with other rollouts than the run would have had.
+log entry, what adaptive mixing knows, and, inside a generation window, the rollouts being trained on. TRL starts
+a window anew after a resume, with other rollouts than the run would have had.
 
 Source: `GRPOTrainer._prepare_inputs`, `log` and `Trainer._inner_training_loop` of TRL 1.16 and transformers 5.23.
 Left out on purpose: the state of a vLLM engine and a reference model that is synchronised with the policy.
@@ -21,6 +21,7 @@ from trl.trainer.utils import strip_images_from_messages
 
 from morerl.errors import DataError
 from morerl.jsonl import write_json
+from morerl.mixing.adaptive import Standing
 from morerl.runs import read_json
 from morerl.training.checkpoint import RANK_FILE
 
@@ -37,6 +38,7 @@ def save_rank(trainer: Any, folder: Path, *, started: float) -> None:
         "metrics": trainer._metrics["train"],
         "train_tokens": trainer._total_train_tokens,
         "micro_step": getattr(trainer, "_step", None),  # SFT has none
+        "standing": trainer.standing.model_dump() if hasattr(trainer, "standing") else None,  # adaptive mixing alone
     }
     rank = trainer.args.process_index
     if in_window(trainer):
@@ -69,6 +71,8 @@ def take_up(trainer: Any, state: dict[str, Any]) -> None:
     trainer._total_train_tokens = state["train_tokens"]
     if state["micro_step"] is not None:
         trainer._step = state["micro_step"]
+    if state["standing"] is not None:
+        trainer.go_on_from(Standing.model_validate(state["standing"]))
     if "window" in state:
         trainer._buffered_inputs = state["window"]
         _put_completions(trainer._logs, state["completions"] or {})

@@ -1,7 +1,7 @@
 """GRPOTrainer in morerl's order of samples, with every prompt computed once and nothing spent on what teaches nothing.
 
-Private hooks are overridden here and in hooks.py and nowhere else; TRL is pinned to the minor version. Each
-override says why, and a test holds it against the stock path.
+Private hooks are overridden here, in hooks.py and in adaptive.py and nowhere else; TRL is pinned to the minor
+version. Each override says why, and a test holds it against the stock path.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.data import Sampler
 from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
@@ -21,7 +20,7 @@ from trl.trainer.utils import pad
 
 from morerl.models.rollout import rollout, uniforms, until_end
 from morerl.models.tree import use_tree_attention
-from morerl.training.hooks import Resumable
+from morerl.training.hooks import Resumable, drop_nothing
 from morerl.training.prefix import PICTURES, log_probs, why_stock
 from morerl.training.sampler import WindowSampler
 from morerl.training.window import PER_PROMPT, choose, deal, group_tokens, shares, take_groups, take_rows
@@ -100,6 +99,9 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
             batch["completion_mask"] = batch["completion_mask"] * keep.unsqueeze(1).int()
             tokens = self.accelerator.gather(batch["completion_mask"].sum()).sum()
             batch["num_items_in_batch"] = tokens.clamp(min=1)
+        if self.model.training:
+            window = self._step // self._window_steps + 1
+            self._metrics["train"]["rollouts"] = [window * len(inputs) * self.accelerator.num_processes]
         return batch
 
     def _score_window(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -234,17 +236,3 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
             (self.accelerator.process_index + 1) * len(advantages),
         )
         return spread.repeat_interleave(self.num_generations)[mine]
-
-
-def drop_nothing(model: torch.nn.Module) -> None:
-    """Switches dropout off for good, in layers and where a module keeps its rate as a number.
-
-    TRL samples rollouts with the model in training mode, so under dropout they come from another
-    policy than the one that is scored and kept; its `disable_dropout` (off by default) reaches layers only.
-    """
-    for module in model.modules():
-        if isinstance(module, _DropoutNd):
-            module.p = 0.0
-        for name, value in vars(module).items():
-            if name.endswith("dropout") and isinstance(value, float):
-                setattr(module, name, 0.0)

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
+LEFT_PADDED = ("prompt_ids", "prompt_mask", "mm_token_type_ids")
 PER_PROMPT = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
 
 
@@ -69,6 +71,28 @@ def take_groups(window: dict[str, Any], groups: Sequence[int], group: int) -> di
 
     apart = split_pixel_values_by_grid(window)
     return unsplit_pixel_values_by_grid({key: take(key, value) for key, value in apart.items()})
+
+
+def merge(rounds: Sequence[dict[str, Any]], filler: int) -> dict[str, Any]:
+    """Rounds of one kind as one window, one after the other, padded to one length; `filler` is the padding token.
+
+    num_items_in_batch, the only figure of a whole round, is that of the first.
+    """
+
+    def join(key: str, values: list[Any]) -> Any:
+        if isinstance(values[0], list):
+            return [one for value in values for one in value]
+        if values[0].ndim == 0:
+            return values[0]
+        if values[0].ndim == 1:
+            return torch.cat(values)
+        longest = max(value.shape[1] for value in values)
+        padding = filler if key in ("prompt_ids", "completion_ids") else 0
+        gaps = [(0, longest - value.shape[1]) for value in values]
+        sides = [gap[::-1] if key in LEFT_PADDED else gap for gap in gaps]
+        return torch.cat([pad(value, side, value=padding) for value, side in zip(values, sides, strict=True)])
+
+    return {key: join(key, [one[key] for one in rounds]) for key in rounds[0]}
 
 
 def take_rows(batch: dict[str, Any], rows: Sequence[int]) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""What a mixing strategy is to the trainer: its class, its windows, what it watches. Writes a fixed schedule.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from morerl.mixing.adaptive import Pool, start
+from morerl.mixing.lines import Prompt, Window, first_step, write_windows
+from morerl.mixing.schedule import Slot, schedule, windows
+from morerl.prompts.parse import parse
+from morerl.schema import Rated, Sample
+from morerl.scoring import is_right
+from morerl.settings import Settings
+from morerl.task import TaskSpec
+
+Reward = Callable[..., list[float]]
+
+
+class Order(NamedTuple):
+    """What grpo.mixing asks of the trainer."""
+
+    trainer: type[Any]
+    options: dict[str, Any]
+    watched: list[Reward]  # reward functions of weight 0
+
+
+def plan_order(
+    samples: list[Sample], ratings: dict[str, Rated], settings: Settings, arguments: Any, spec: TaskSpec
+) -> Order:
+    """The order of `samples`, which are the trainer's rows; a fixed one is written to <run.dir>/schedule.jsonl.
+
+    adaptive has as many windows as progressive would have. Raises DataError if nothing is hard.
+    """
+    from morerl.training.adaptive import AdaptiveGRPOTrainer
+    from morerl.training.trainer import ScheduledGRPOTrainer
+
+    mixing, notes = settings.grpo.mixing, settings.run.dir / "schedule.jsonl"
+    size = arguments.generation_batch_size // arguments.num_generations
+    rated = [ratings[sample.id] for sample in samples]
+    has_picture = {sample.id: sample.image is not None for sample in samples}
+    epochs = schedule(rated, mixing, seed=settings.run.seed)
+    cut = windows(epochs, size, has_picture.__getitem__, seed=settings.run.seed)
+    if mixing.strategy != "adaptive":
+        write_windows(notes, _lines(cut, ratings, mixing.hard_below, arguments))
+        rows = {sample.id: row for row, sample in enumerate(samples)}
+        return Order(ScheduledGRPOTrainer, {"windows": [[rows[slot.id] for slot in one] for one in cut]}, [])
+    ids, pictures = [sample.id for sample in samples], list(has_picture.values())
+    pool = Pool(ids=ids, pictures=pictures, mixing=mixing, size=size, seed=settings.run.seed)
+    options = {"windows": [[0] * size] * len(cut), "pool": pool, "standing": start(rated), "notes": notes}
+    return Order(AdaptiveGRPOTrainer, options, [solved_function(spec)])
+
+
+def _lines(cut: list[list[Slot]], ratings: dict[str, Rated], hard_below: float, arguments: Any) -> Iterator[Window]:
+    micro_steps = arguments.num_iterations * arguments.steps_per_generation
+
+    def prompt(slot: Slot) -> Prompt:
+        rate = ratings[slot.id].pass_rate
+        why = "fill" if slot.fill else "hard" if rate < hard_below else "easy"
+        return Prompt(id=slot.id, pass_rate=rate, why=why, epoch=slot.epoch)
+
+    for number, window in enumerate(cut, 1):
+        yield Window(
+            window=number,
+            step=first_step(number, micro_steps, arguments.gradient_accumulation_steps),
+            rollouts=number * arguments.generation_batch_size,
+            prompts=tuple(map(prompt, window)),
+        )
+
+
+def solved_function(spec: TaskSpec) -> Reward:
+    """Which completions are right, by the rule that made rated.jsonl: the difficulty that adaptive follows."""
+
+    def solved(completions: list[Any], sample: list[str], **kwargs: Any) -> list[float]:
+        pairs = zip(completions, map(Sample.model_validate_json, sample), strict=True)
+        return [float(is_right(asked, parse(one[0]["content"], spec, asked).answer, spec)) for one, asked in pairs]
+
+    return solved
