@@ -130,14 +130,14 @@ def page(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
         [
             "# Mixing strategies from one SFT start",
             "",
-            f"The drawn world, {options.seeds} seeds, at most {options.steps * WINDOW:,} rollouts each (adaptive's refills "
-            "count, so it makes fewer steps). Micro-F1 in per cent, mean and 95 % t interval over seeds. Rollouts to "
-            "target: as a share of all, a seed each; - where the budget ended first.",
+            f"The drawn world, {options.seeds} seeds, at most {options.steps * WINDOW:,} rollouts each (adaptive's "
+            "refills count, so it makes fewer steps). Micro-F1 in per cent, mean and 95 % t interval over seeds. "
+            "Rollouts to target: as a share of all, a seed each; - where the budget ended first.",
             "",
             *lines,
             "",
-            f"Made by `python -m benchmarks.mixing {asked}` on {os.cpu_count()} CPU cores ({platform.machine()}), no GPU, "
-            f"Python {platform.python_version()}. The curves are in the picture of the same name.",
+            f"Made by `python -m benchmarks.mixing {asked}` on {os.cpu_count()} CPU cores ({platform.machine()}), "
+            f"no GPU, Python {platform.python_version()}. The curves are in the picture of the same name.",
             "",
         ]
     )
