@@ -35,6 +35,7 @@ def run_check(settings: Settings) -> Iterator[str]:
         for name in ("train", "dev", "test")
     }
     _check_disjoint(splits)
+    check_rewards(settings.grpo, {sample.task for sample in splits["train"]})
     for name, samples in splits.items():
         yield f"{name}: {len(samples)} samples, {_check_gold(name, samples, spec, settings)}"
     yield _check_pictures([sample for samples in splits.values() for sample in samples], settings)
@@ -46,13 +47,11 @@ def _check_trainers(settings: Settings) -> str:
 
     from morerl.models.load import lora_config
     from morerl.training.arguments import trainer_arguments
-    from morerl.training.grpo import check_cadence
 
     check_rewards(settings.grpo)
     lora_config(settings.model)
     trainer_arguments(SFTConfig, settings.sft.trainer, settings.run.dir / "sft", settings, settings.sft.dev)
     grpo = trainer_arguments(GRPOConfig, settings.grpo.trainer, settings.run.dir / "grpo", settings, settings.grpo.dev)
-    check_cadence(grpo)
     prompts = grpo.generation_batch_size // grpo.num_generations
     return f"trainers: TRL accepts the settings; a window is {prompts} prompts x {grpo.num_generations} rollouts"
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from morerl.errors import DataError
+from morerl.grpo_settings import MixingSettings
 from morerl.mixing import Epoch, schedule, windows
 from morerl.schema import Rated
-from morerl.settings import MixingSettings
 
 PAPER = MixingSettings(alpha=0.5, epochs=4)
 
