@@ -35,6 +35,7 @@ def run_check(settings: Settings) -> Iterator[str]:
         for name in ("train", "dev", "test")
     }
     _check_disjoint(splits)
+    check_rewards(settings.grpo, {sample.task for sample in splits["train"]})
     for name, samples in splits.items():
         yield f"{name}: {len(samples)} samples, {_check_gold(name, samples, spec, settings)}"
     yield _check_pictures([sample for samples in splits.values() for sample in samples], settings)

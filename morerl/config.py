@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -117,7 +118,13 @@ def _shown(problem: Any) -> str:
 def _known_keys(location: tuple[Any, ...]) -> list[str]:
     model: type[BaseModel] = Settings
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        options = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type)]
-        model = next(a for a in options if issubclass(a, BaseModel))
+        field = model.model_fields.get(str(part))  # none: the key of a mapping, whose values are one kind of section
+        model = next(_sections(field.annotation)) if field is not None else model
     return list(model.model_fields)
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections(inner)

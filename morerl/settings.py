@@ -10,15 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from morerl.grpo_settings import GrpoSettings
+from morerl.sections import DevSettings, Section
 
 Gate = Literal["leak", "copied", "candidates", "other_conclusion", "evidence", "no_evidence"]
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RunSettings(Section):
@@ -161,13 +158,6 @@ class TeachSettings(Section):
         return self
 
 
-class DevSettings(Section):
-    """The greedy dev score that chooses the checkpoint."""
-
-    every_steps: int = Field(default=50, ge=1, description="optimizer steps between two dev scores")
-    limit: int | None = Field(default=None, ge=1, description="dev samples used; null: all")
-
-
 class SftSettings(Section):
     """Supervised stage: learn the completions of reasoning.jsonl."""
 
@@ -186,52 +176,6 @@ class RateSettings(Section):
     limit: int | None = Field(default=None, ge=1, description="rate a seeded draw of N; null: all")
 
     _n = model_validator(mode="after")(_several_need_chance)
-
-
-class MixingSettings(Section):
-    """Which rated sample is trained when; see morerl.mixing.schedule and morerl.mixing.adaptive."""
-
-    strategy: Literal["progressive", "raw", "hard_only", "fixed", "adaptive"] = Field(
-        default="progressive",
-        description="an epoch is, by MORE-R1: every hard sample and easy:hard = alpha^(t-1) : 1; raw: all samples; "
-        "hard_only: the hard ones; fixed: easy:hard = 1 : 1; adaptive: drawn by what the rollouts tell, "
-        "for as many windows as progressive has",
-    )
-    alpha: float = Field(default=0.5, ge=0.0, description="1: fixed 1:1; 0: hard samples only after epoch 1")
-    epochs: int = Field(default=4, ge=1)
-    hard_below: float = Field(default=1.0, gt=0.0, le=1.0, description="hard: pass rate below it (1: not always right)")
-    decay: float = Field(
-        default=0.5,
-        ge=0.0,
-        lt=1.0,
-        description="adaptive: share of the old pass rate in the new, beside the rollouts'",
-    )
-    floor: float = Field(
-        default=0.05, gt=0.0, le=0.25, description="adaptive: the least p(1-p) a sample not solved is drawn by"
-    )
-    replay: float = Field(default=0.1, ge=0.0, lt=1.0, description="adaptive: share of the draws kept for the solved")
-    refill: float = Field(
-        default=0.5,
-        ge=0.0,
-        le=1.0,
-        description="adaptive: share of a window's prompts that may be replaced where their rollouts are all alike",
-    )
-
-
-class GrpoSettings(Section):
-    """Reinforcement stage: group-relative policy optimisation with verifiable rewards."""
-
-    model: str | None = Field(default=None, description="default: <run.dir>/sft/model")
-    rated: Path | None = Field(default=None, description="default: <run.dir>/rated.jsonl")
-    rewards: dict[str, float] = Field(
-        default={"format": 0.5, "length": 0.25, "answer": 2.0},
-        min_length=1,
-        description="name in morerl.rewards -> weight",
-    )
-    length_threshold: int = Field(default=1024, ge=0, description="characters of reasoning that earn `length`")
-    mixing: MixingSettings = MixingSettings()
-    dev: DevSettings = DevSettings()
-    trainer: dict[str, Any] = Field(default={}, description="trl.GRPOConfig, untouched")
 
 
 class PredictSettings(Section):

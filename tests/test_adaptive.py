@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from morerl.grpo_settings import MixingSettings
 from morerl.mixing.adaptive import Draw, Pool, Standing, draw, learn, refill, replayed, start, weight, why
 from morerl.schema import Rated
-from morerl.settings import MixingSettings
 
 GROUP = 8
 RATES = st.floats(0.0, 1.0)

@@ -79,9 +79,9 @@ def test_runs_killed_at_any_moment_end_as_an_undisturbed_one(cases):
 # --- what runs in a process of its own
 
 
-def by_length(name, completion, sample, spec, terms):
-    """A reward with spread in every group, which an untrained model never earns from the real ones."""
-    return float(len(completion) % 7)
+def by_length(case, parts):
+    """Rewards with spread in every group, which an untrained model never earns from the real ones."""
+    return {name: float(len(case.completion) % 7) for name in parts}
 
 
 def note_phases(now):
@@ -102,7 +102,7 @@ def note_phases(now):
 
         setattr(owner, name, noted)
 
-    grpo.reward = by_length
+    grpo.judge = by_length
     note(trainer.ScheduledGRPOTrainer, "_generate_and_score_completions", "rollout")
     note(torch.optim.AdamW, "step", "optimizer step")
     note(hooks.Resumable, "_save_checkpoint", "saving")

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from morerl.errors import DataError
+from morerl.grpo_settings import MixingSettings
 from morerl.mixing import schedule as fixed_ahead
 from morerl.mixing.lines import first_step
 from morerl.mixing.schedule import Epoch, schedule
 from morerl.schema import Rated
-from morerl.settings import MixingSettings
 
 PAPER = MixingSettings(alpha=0.5, epochs=4)
 

@@ -1,5 +1,6 @@
 """Sample -> chat, and completion -> answer: what goes out is inert data, what comes back never raises."""
 
+import re
 import time
 from pathlib import Path
 
@@ -286,3 +287,20 @@ def test_only_the_types_asked_for_are_shown():
     names = held("entities", types=("person",))
     text = render(names, load_spec("wnut17"), PromptSettings(), IMAGES)[0]["content"][-1]["text"]
     assert "- person:" in text and "- location:" not in text and "Relations" not in text and '"relations"' not in text
+
+
+FORM = re.compile(r"\s*<think>(?P<think>.*?)</think>\s*<answer>(?P<answer>.*?)</answer>\s*", re.DOTALL)
+STEP_LINE = re.compile(r"^[ \t]*Step (\d+):", re.MULTILINE)
+BITS = [*TAGS, "none", " ", "\n", "\x1c", "\u2028", " \tStep 3:", "Step 12:", "x"]
+
+
+@given(st.lists(st.sampled_from(BITS), max_size=14).map("".join))
+def test_the_form_and_its_steps_are_those_of_the_plain_expressions(text):
+    """The parser cuts at the tags instead, which takes a fraction of the time."""
+    found = FORM.fullmatch(text) if all(text.count(tag) == 1 for tag in TAGS) else None
+    parsed = parse_for(text, load_spec("more"), sample())
+    form = {"no_think_tag", "unclosed_think", "no_answer_tag", "repeated_tag", "answer_in_think", "text_outside"}
+    assert (found is not None) == (not form & set(parsed.problems))
+    if found is not None:
+        assert parsed.think == found["think"].strip()
+        assert parsed.steps == tuple(map(int, STEP_LINE.findall(found["think"])))

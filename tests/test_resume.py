@@ -30,9 +30,9 @@ def stop_at_four(done, total, figures):
         raise Stop
 
 
-def by_length(name, completion, sample, spec, terms):
-    """A reward with spread in every group, which an untrained model never earns from the real ones."""
-    return float(len(completion) % 7)
+def by_length(case, parts):
+    """Rewards with spread in every group, which an untrained model never earns from the real ones."""
+    return {name: float(len(case.completion) % 7) for name in parts}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def ended(settings):
 @pytest.mark.parametrize("kind", ["pictures", "text"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_run_stopped_inside_a_window_ends_as_an_undisturbed_one(settings, texts, monkeypatch, shape, kind):
-    monkeypatch.setattr("morerl.training.grpo.reward", by_length)
+    monkeypatch.setattr("morerl.training.grpo.judge", by_length)
     data = texts if kind == "text" else {}
     ids = [f"text/{number - 1}" if kind == "text" else f"more/train/{number:06d}" for number in range(1, 17)]
     plain, broken = (settings(name, shape, data, ids) for name in ("plain", "broken"))
@@ -123,7 +123,7 @@ def test_adaptive_mixing_goes_on_with_what_it_knew(settings, texts, monkeypatch,
 
 @pytest.mark.slow
 def test_a_run_stopped_after_its_last_checkpoint_trains_no_step_more(settings, monkeypatch):
-    monkeypatch.setattr("morerl.training.grpo.reward", by_length)
+    monkeypatch.setattr("morerl.training.grpo.judge", by_length)
     one = settings("one", "a window of several steps", {}, [f"more/train/{number:06d}" for number in range(1, 17)])
     run_grpo(one)
     before = ended(one)

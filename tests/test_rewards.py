@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from morerl.errors import ConfigError
+from morerl.grpo_settings import GrpoSettings
 from morerl.guidelines import load_spec
 from morerl.prompts.parse import TAGS
 from morerl.prompts.render import render_completion
-from morerl.rewards import REWARDS, Terms, check_rewards, reward
+from morerl.rewards import REWARDS, Case, Terms, check_rewards, compose, judge, reward
 from morerl.schema import Gold, Mention, Sample
-from morerl.settings import GrpoSettings
 
 MORE, SEM = load_spec("more"), load_spec("sem2010")
 RIGHT, WRONG = "/per/misc/awarded", "/per/misc/party"
@@ -39,8 +39,9 @@ def parts(completion, *, gold=RIGHT, terms=SIX, names=("format", "length", "answ
 
 
 def total(completion, *, gold=RIGHT):
-    weights = GrpoSettings().rewards
-    return sum(weights[name] * reward(name, completion, sample(gold), MORE, SIX) for name in weights)
+    parts = compose(GrpoSettings())
+    values = judge(Case(completion=completion, sample=sample(gold), spec=MORE, terms=SIX), parts)
+    return sum(parts[name].second * value for name, value in values.items())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,8 @@ def test_r1_re_pays_form_and_directed_label(completion, gold, form, label):
 def test_a_padded_wrong_chain_scores_below_a_short_right_one(wrong, padding):
     short = total(render_completion("Step 1: x", RIGHT))  # right, though not even the steps are there
     padded = total(render_completion(STEPS + "y" * padding, wrong))
-    assert padded < short < total(render_completion(STEPS, RIGHT)) < total(render_completion(LONG, RIGHT))
+    assert padded <= total(render_completion(STEPS, wrong)) < short
+    assert short < total(render_completion(STEPS, RIGHT)) < total(render_completion(LONG, RIGHT))
 
 
 @pytest.mark.parametrize(
@@ -145,9 +147,10 @@ def test_schema_of_a_pair_asks_whether_its_types_may_be_joined():
 
 @given(st.lists(st.one_of(st.sampled_from([*TAGS, RIGHT, STEPS, "y" * 1100]), st.text()), max_size=9))
 def test_no_text_breaks_a_reward_or_leaves_its_bounds(pieces):
-    values = parts("".join(pieces), names=tuple(REWARDS))
-    bounds = [(0, 1), (0, 1), (0, 1), (0, 1), (-3, 1), (-1.5, 2)]
-    assert all(low <= value <= high for value, (low, high) in zip(values, bounds, strict=True))
+    text = "".join(pieces)
+    values = parts(text, names=tuple(REWARDS))
+    assert all(part.low <= value <= part.high for value, part in zip(values, REWARDS.values(), strict=True))
+    assert values == parts(text, names=tuple(REWARDS))
 
 
 def test_the_default_settings_pass_the_check():
@@ -173,6 +176,7 @@ def test_unknown_rewards_and_lengths_out_of_reach_are_refused(fields, message):
         {"trainer": {"max_completion_length": 256}},
         {"trainer": {"max_completion_length": 8}, "rewards": {"answer": 1.0}},
         {"trainer": {"max_completion_length": 8}, "rewards": {"length": 0.0}},
+        {"trainer": {"max_completion_length": 8}, "rewards": "r1_re"},
         {"trainer": {"max_completion_length": None}},  # TRL: no cap
     ],
 )

@@ -186,15 +186,15 @@ def test_batches_of_like_length_are_drawn_by_seed_and_epoch_alone():
     assert list(again) == second
 
 
-def by_length(name, completion, sample, spec, terms):
-    """A reward with spread in every group, which an untrained model never earns from the real ones."""
-    return float(len(completion) % 7)
+def by_length(case, parts):
+    """Rewards with spread in every group, which an untrained model never earns from the real ones."""
+    return {name: float(len(case.completion) % 7) for name in parts}
 
 
 def test_an_interrupted_grpo_goes_on_in_a_later_epoch_as_if_nothing_had_been(
     make_settings, rated, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("morerl.training.grpo.reward", by_length)
+    monkeypatch.setattr("morerl.training.grpo.judge", by_length)
     # 8 hard + 8 easy, then 8 + 4: windows of 2 prompts, so step 9 on is epoch 2, where stock TRL replays epoch 1
     options = {"max_steps": 13, "save_steps": 4}
     ends = {}

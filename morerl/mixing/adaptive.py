@@ -18,9 +18,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from morerl.grpo_settings import MixingSettings
 from morerl.mixing.lines import Why
 from morerl.schema import Frozen, Rated
-from morerl.settings import MixingSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from morerl.errors import DataError
+from morerl.grpo_settings import MixingSettings
 from morerl.schema import Frozen, Rated
-from morerl.settings import MixingSettings
 
 
 class Epoch(Frozen):

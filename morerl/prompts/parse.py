@@ -13,7 +13,6 @@ from morerl.prompts.extraction import read_extraction
 from morerl.schema import Extraction, Frozen, Sample
 from morerl.task import TaskSpec, fold
 
-FORM = re.compile(r"\s*<think>(?P<think>.*?)</think>\s*<answer>(?P<answer>.*?)</answer>\s*", re.DOTALL)
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 STEP = re.compile(r"^[ \t]*Step (\d+):", re.MULTILINE)
 # what may be wrong with an answer whose form is right
@@ -46,18 +45,36 @@ def parse(completion: str, spec: TaskSpec, sample: Sample) -> Parsed:
     `morerl.prompts.extraction.read_extraction`. Problems of the form: no_think_tag, unclosed_think, no_answer_tag,
     repeated_tag, answer_in_think, text_outside, empty_think, empty_answer; of a pair's answer: unknown_label.
     """
-    # counted first: with many tags the expression would take time in the square of the length
-    form = FORM.fullmatch(completion) if all(completion.count(tag) == 1 for tag in TAGS) else None
+    form = _form(completion)
     if form is not None:
-        think, inner, problems = form["think"], form["answer"], []
+        (think, inner), problems = form, []
         if not think.strip():
             problems.append("empty_think")
     else:
         think, inner, problems = _salvage(completion)
     answer, wrong = (None, []) if inner is None else _answer(inner, spec, sample)
     problems += wrong
-    steps = tuple(int(number) for number in STEP.findall(think) if len(number) < 5)
-    return Parsed(answer=answer, think=think.strip(), steps=steps, problems=tuple(problems))
+    return Parsed(answer=answer, think=think.strip(), steps=_steps(think), problems=tuple(problems))
+
+
+def _form(completion: str) -> tuple[str, str] | None:
+    """Think text and answer text where every tag stands once, in order, and nothing but blanks outside."""
+    pieces, rest = [], completion
+    for tag in TAGS:
+        piece, sign, rest = rest.partition(tag)
+        if not sign:
+            return None
+        pieces.append(piece)
+    before, think, between, inner = pieces
+    if before.strip() or between.strip() or rest.strip() or any(completion.count(tag) > 1 for tag in TAGS):
+        return None
+    return think, inner
+
+
+def _steps(think: str) -> tuple[int, ...]:
+    """The numbers of the lines that begin a step, up to four digits."""
+    found = [STEP.match(line) for line in think.split("\n") if "Step " in line]
+    return tuple(int(step[1]) for step in found if step is not None and len(step[1]) < 5)
 
 
 def _answer(inner: str, spec: TaskSpec, sample: Sample) -> tuple[str | Extraction | None, list[str]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from morerl.errors import ConfigError
-from morerl.settings import DevSettings, Settings
+from morerl.sections import DevSettings
+from morerl.settings import Settings
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig

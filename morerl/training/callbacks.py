@@ -10,14 +10,17 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from morerl.grpo_settings import GrpoSettings
 from morerl.jsonl import write_json, write_text
 from morerl.models.generate import batches, generate
 from morerl.models.load import Processing
 from morerl.prompts.parse import parse
+from morerl.rewards import begins, compose
 from morerl.runs import read_json
 from morerl.schema import Sample
 from morerl.scoring import score
-from morerl.settings import DevSettings, Settings
+from morerl.sections import DevSettings
+from morerl.settings import Settings
 from morerl.task import TaskSpec
 from morerl.training.checkpoint import commit, prepare
 from morerl.training.ranks import decodable
@@ -134,6 +137,24 @@ class LogFile(TrainerCallback):
         if state.is_world_process_zero and state.log_history:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(state.log_history[-1]) + "\n")
+
+
+class RewardStages(TrainerCallback):
+    """Sets the trainer's reward weights by the step, so that a resumed run has those of an undisturbed one.
+
+    They are read when a window is scored; a window that serves several steps keeps what it was scored with.
+    """
+
+    def __init__(self, trainer: Any, settings: GrpoSettings) -> None:
+        self.trainer, self.settings, self.parts = trainer, settings, compose(settings)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        late = state.global_step >= begins(self.settings, state.max_steps)
+        weights = [part.second if late else part.first for part in self.parts.values()]
+        weights += [0.0] * (len(self.trainer.reward_weights) - len(weights))  # of what is only watched
+        self.trainer.reward_weights = self.trainer.reward_weights.new_tensor(weights)
 
 
 class ProgressBar(TrainerCallback):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from morerl.errors import DataError
 from morerl.jsonl import read_records
 from morerl.prompts.render import steps_of
-from morerl.rewards import Terms, check_rewards, reward
+from morerl.rewards import Case, check_rewards, compose, judge, terms_of
 from morerl.runs import begin, model_marks
 from morerl.schema import Rated, Sample
 from morerl.settings import Settings
 from morerl.task import TaskSpec
 from morerl.training.arguments import trainer_arguments
+from morerl.training.callbacks import RewardStages
 from morerl.training.order import plan_order
 from morerl.training.rows import fitting, make_dataset
 from morerl.training.stage import Listener, load_for_training, read_inputs, start_model, train_to_end
@@ -57,6 +59,7 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
     if unknown is not None:
         raise DataError(f"{rated}: {unknown!r} is not in the train split")
     samples, lengths = fitting([inputs.train[id_] for id_ in ratings], inputs.spec, settings, processing, folder)
+    check_rewards(settings.grpo, {sample.task for sample in samples})
     order = plan_order(samples, ratings, settings, arguments, inputs.spec)
     rewards, weights = reward_functions(settings, inputs.spec)
     arguments.reward_weights = weights + [0.0] * len(order.watched)
@@ -77,22 +80,40 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
         ),
         **peft,
     )
+    if settings.grpo.second_stage is not None:
+        trainer.add_callback(RewardStages(trainer, settings.grpo))
     return train_to_end(trainer, inputs, settings, "grpo", settings.grpo.dev, processing, listener)
 
 
-def reward_functions(settings: Settings, spec: TaskSpec) -> tuple[list[Callable[..., list[float]]], list[float]]:
-    """TRL reward callables, named as in the settings, and their weights."""
-    return [_reward_function(name, spec, settings) for name in settings.grpo.rewards], [*settings.grpo.rewards.values()]
+def reward_functions(settings: Settings, spec: TaskSpec) -> tuple[list[Callable[..., list[float | None]]], list[float]]:
+    """TRL reward callables, named as in the settings, and their weights from the second stage on (or all along)."""
+    parts = compose(settings.grpo)
+    read = lru_cache(maxsize=64)(Sample.model_validate_json)  # a group's rows are one sample
+    terms = cache(partial(terms_of, settings.grpo))
+
+    # TRL asks part by part, each time for the same batch, which is read once
+    @lru_cache(maxsize=1)
+    def columns(
+        texts: tuple[str, ...], samples: tuple[str, ...], tokens: tuple[int, ...]
+    ) -> dict[str, list[float | None]]:
+        judged = [
+            judge(
+                Case(completion=text, sample=one, spec=spec, terms=terms(steps_of(one, settings.prompt)), tokens=n),
+                parts,
+            )
+            for text, one, n in zip(texts, map(read, samples), tokens, strict=True)
+        ]
+        return {name: [one[name] for one in judged] for name in parts}
+
+    return [_column(name, columns) for name in parts], [part.second for part in parts.values()]
 
 
-def _reward_function(name: str, spec: TaskSpec, settings: Settings) -> Callable[..., list[float]]:
-    def one(completion: str, sample: Sample) -> float:
-        terms = Terms(steps=steps_of(sample, settings.prompt), length_threshold=settings.grpo.length_threshold)
-        return reward(name, completion, sample, spec, terms)
-
-    def function(completions: list[Any], sample: list[str], **kwargs: Any) -> list[float]:
-        samples = map(Sample.model_validate_json, sample)
-        return [one(completion[0]["content"], asked) for completion, asked in zip(completions, samples, strict=True)]
+def _column(name: str, columns: Callable[..., dict[str, list[float | None]]]) -> Callable[..., list[float | None]]:
+    def function(
+        completions: list[Any], completion_ids: list[Any], sample: list[str], **kwargs: Any
+    ) -> list[float | None]:
+        texts = tuple(completion[0]["content"] for completion in completions)
+        return columns(texts, tuple(sample), tuple(map(len, completion_ids)))[name]
 
     function.__name__ = name
     return function

@@ -14,7 +14,8 @@ from morerl.jsonl import read_samples
 from morerl.models.load import Processing, freeze_vision, load_model, load_processing, lora_config
 from morerl.runs import finish, read_json
 from morerl.schema import Sample
-from morerl.settings import DevSettings, Settings
+from morerl.sections import DevSettings
+from morerl.settings import Settings
 from morerl.task import TaskSpec
 from morerl.training.callbacks import DevScore, LogFile, ProgressBar
 from morerl.training.checkpoint import check_ranks, clear_unfinished, full_disk_explained, last_good, recover
