@@ -17,9 +17,9 @@ GROUP = 2
 LEARNT, FORGOTTEN, DULL = ({f"text/{n}" for n in range(*ends)} for ends in ((0, 4), (4, 8), (8, 12)))
 
 
-def by_length(name, completion, sample, spec, terms):
-    """A reward with spread in most groups, but for the dull samples, whose rollouts are all alike."""
-    return 0.5 if sample.id in DULL else float(len(completion) % 97)
+def by_length(case, parts):
+    """Rewards with spread in most groups, but for the dull samples, whose rollouts are all alike."""
+    return dict.fromkeys(parts, 0.5 if case.sample.id in DULL else float(len(case.completion) % 97))
 
 
 def as_told(spec):
@@ -39,7 +39,7 @@ def run(make_settings, tmp_path, text_pair, monkeypatch):
     samples = [text_pair(number) for number in range(16)]
     write_records(tmp_path / "texts" / "train.jsonl", samples)
     write_records(tmp_path / "texts" / "dev.jsonl", samples[:1])
-    monkeypatch.setattr("morerl.training.grpo.reward", by_length)
+    monkeypatch.setattr("morerl.training.grpo.judge", by_length)
     monkeypatch.setattr(order, "solved_function", as_told)
 
     def go(mixing, **trainer):

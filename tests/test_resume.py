@@ -90,9 +90,9 @@ def test_a_run_stopped_inside_a_window_ends_as_an_undisturbed_one(settings, text
     assert ended(broken) == ended(plain)
 
 
-def seldom(name, completion, sample, spec, terms):
-    """A reward without spread for every other sample, so that a window is refilled."""
-    return by_length(name, completion, sample, spec, terms) if int(sample.id[-1]) % 2 else 0.0
+def seldom(case, parts):
+    """Rewards without spread for every other sample, so that a window is refilled."""
+    return by_length(case, parts) if int(case.sample.id[-1]) % 2 else dict.fromkeys(parts, 0.0)
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def seldom(name, completion, sample, spec, terms):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_adaptive_mixing_goes_on_with_what_it_knew(settings, texts, monkeypatch, shape, kind):
     """The file that tells of the windows was ahead of the checkpoint, and its last line torn."""
-    monkeypatch.setattr("morerl.training.grpo.reward", seldom)
+    monkeypatch.setattr("morerl.training.grpo.judge", seldom)
     monkeypatch.setattr("morerl.training.order.is_right", lambda sample, answer, spec: int(sample.id[-1]) % 3 == 0)
     data = texts if kind == "text" else {}
     ids = [f"text/{number - 1}" if kind == "text" else f"more/train/{number:06d}" for number in range(1, 17)]
