@@ -11,7 +11,7 @@ demo: setup
 	$(BIN)/morerl demo configs/scenes/demo.yaml
 
 test: .venv/deepspeed lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check morerl tools tests benchmarks

@@ -19,6 +19,13 @@ from morerl.settings import Settings, TinySettings
 hypothesis_settings.register_profile("here", deadline=None)
 hypothesis_settings.load_profile("here")
 
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests first, so that processes that share the files out end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 SCENES_TEACHER = {
     "strategy": "stepwise",
     "endpoint": "scenes",
