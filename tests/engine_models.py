@@ -21,6 +21,16 @@ from morerl.models.load import load_processing
 from morerl.training.trainer import ScheduledGRPOTrainer
 
 FAMILIES = ("Qwen2.5-VL", "Qwen3-VL", "Qwen2")
+PLAIN = {  # GRPOConfig's: fp32 on a CPU, every step logged, nothing saved or told
+    "bf16": False,
+    "use_cpu": True,
+    "report_to": "none",
+    "shuffle_dataset": False,
+    "logging_steps": 1,
+    "save_strategy": "no",
+    "disable_tqdm": True,
+    "gradient_checkpointing": False,
+}
 GROUP = 4
 PROMPTS = 4  # in a window
 
@@ -132,14 +142,7 @@ def make_trainer(kind, family, narrow_model, folder, *, pictures=2, lora=False, 
         "max_completion_length": 8,
         "max_steps": steps,
         "learning_rate": 1e-3,
-        "bf16": False,
-        "use_cpu": True,
-        "report_to": "none",
-        "shuffle_dataset": False,
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "disable_tqdm": True,
-        "gradient_checkpointing": False,
+        **PLAIN,
         "remove_unused_columns": False,
         "log_multimodal": False,
         "top_k": 0,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from engine_models import PLAIN
 from transformers import Qwen2Config, Qwen2ForCausalLM
 from trl import GRPOConfig, GRPOTrainer
 
@@ -45,14 +46,7 @@ def trainer(kind, narrow_model, folder, reward, attention_dropout=0.0, options=N
             "max_completion_length": 4,
             "max_steps": 1,
             "learning_rate": 1e-2,
-            "bf16": False,
-            "use_cpu": True,
-            "report_to": "none",
-            "shuffle_dataset": False,
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "disable_tqdm": True,
-            "gradient_checkpointing": False,
+            **PLAIN,
             "loss_type": "dapo",
             "disable_dropout": kind is GRPOTrainer,
             **(options or {}),

@@ -132,15 +132,19 @@ def log_probs(
         fused_lm_head=True,
         **{key: prompts[key] for key in PICTURES if prompts.get(key) is not None},
     )
-    layers = base.config.get_text_config().num_hidden_layers
-    if packed.tree.attended < layers:
-        raise MorerlError(
-            f"{type(base).__name__} cannot share prompts: {packed.tree.attended} of its {layers} layers attended by "
-            "morerl/models/tree.py. Name it in tree.unsuited, so that it goes TRL's way"
-        )
+    _check_attended(packed.tree, base)
     tips, mask = packed.labels[0] != -100, completion_mask.bool()
 
     def unpack(of_row: torch.Tensor) -> torch.Tensor:
         return of_row.new_zeros(mask.shape).masked_scatter(mask, of_row[0, tips])
 
     return unpack(outputs.log_probs), unpack(outputs.entropy)
+
+
+def _check_attended(tree: Tree, base: PreTrainedModel) -> None:
+    layers = base.config.get_text_config().num_hidden_layers
+    if tree.attended < layers:
+        raise MorerlError(
+            f"{type(base).__name__} cannot share prompts: {tree.attended} of its {layers} layers attended by "
+            "morerl/models/tree.py. Name it in tree.unsuited, so that it goes TRL's way"
+        )
