@@ -3,15 +3,17 @@
     python -m benchmarks.mixing --seeds 5 --parallel 2
 
 For each seed: the demo up to its ratings (the runs of benchmarks/demo_seeds.py are taken where they are there), then
-GRPO from that one SFT model under each strategy, with the dev score every few steps. Runs that are done are read, not
-run again. `rollouts to target` is where a strategy's dev F1 first reaches progressive's last one, of the same seed.
-Test is scored once for each run, at the checkpoint that dev chose.
+GRPO from that one SFT model under each strategy, with the dev score every few steps. A seed's budget is what
+progressive's four epochs take, so it hangs on how many samples that SFT model finds hard. Runs that are done are read,
+not run again. `rollouts to target` is where a strategy's dev F1 first reaches progressive's last one, of the same
+seed. Test is scored once for each run, at the checkpoint that dev chose.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -23,6 +25,11 @@ from typing import Any
 
 from scipy.stats import t
 
+from morerl.config import load_settings
+from morerl.jsonl import read_records
+from morerl.mixing.schedule import schedule
+from morerl.schema import Rated
+
 CONFIG = "configs/scenes/demo.yaml"
 STRATEGIES = ("progressive", "fixed", "raw", "hard_only", "adaptive")
 WINDOW = 256  # rollouts a step of the demo, refills apart
@@ -33,7 +40,6 @@ def main() -> None:
     """Runs what is missing and writes the page, its figures and the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=40, help="optimizer steps; a step is 256 rollouts")
     parser.add_argument("--starts", type=Path, default=Path("runs/seeds"), help="<starts>/<seed>: a demo's run")
     parser.add_argument("--runs", type=Path, default=Path("runs/mixing"))
     parser.add_argument("--parallel", type=int, default=1)
@@ -61,18 +67,38 @@ def start(seed: int, options: argparse.Namespace) -> None:
 def run(seed: int, strategy: str, options: argparse.Namespace) -> dict[str, Any]:
     """One strategy's dev curve and test figure, from the seed's SFT model and ratings."""
     home, here = options.starts / f"{seed}", options.runs / f"{seed}-{strategy}"
+    steps, hard = budget(home / "rated.jsonl")
     data = [f"run.dir={here}", f"run.seed={seed}", f"data.dir={home / 'data'}", f"data.image_root={home / 'raw'}"]
     scored = here / "predictions" / "grpo.test.metrics.json"
     if not scored.is_file():
         begin = [f"grpo.model={home / 'sft' / 'model'}", f"grpo.rated={home / 'rated.jsonl'}"]
+        how = [f"grpo.mixing.strategy={strategy}", "grpo.dev.every_steps=4"]
         # a step of adaptive has up to half as many rollouts again, in place of groups without spread
-        steps = int(options.steps / 1.5) if strategy == "adaptive" else options.steps
-        how = [f"grpo.mixing.strategy={strategy}", f"grpo.trainer.max_steps={steps}", "grpo.dev.every_steps=4"]
+        how.append(f"grpo.trainer.max_steps={int(steps / 1.5) if strategy == 'adaptive' else steps}")
+        # the hard ones alone are used up soonest: six times what progressive has in 5.875 times
+        how += ["grpo.mixing.epochs=6"] if strategy in {"fixed", "raw", "hard_only"} else []
         morerl(options, "grpo", *data, *begin, *how)
         morerl(options, "predict", *data)
         morerl(options, "score", *data)
     test = json.loads(scored.read_text(encoding="utf-8"))["primary"]["value"]
-    return {"seed": seed, "strategy": strategy, "curve": curve(here / "grpo" / "log.jsonl"), "test": test}
+    points = curve(here / "grpo" / "log.jsonl")
+    return {
+        "seed": seed,
+        "strategy": strategy,
+        "budget": steps * WINDOW,
+        "hard": hard,
+        "curve": points,
+        "test": test,
+    }
+
+
+def budget(rated: Path) -> tuple[int, float]:
+    """Steps of progressive's epochs as the config has them, and the share of the rated samples that is hard."""
+    settings = load_settings(Path(CONFIG))
+    rows = list(read_records(rated, Rated))
+    epochs = schedule(rows, settings.grpo.mixing, seed=settings.run.seed)
+    prompts = WINDOW // settings.grpo.trainer["num_generations"]
+    return math.ceil(sum(len(epoch.ids) for epoch in epochs) / prompts), epochs[0].hard / len(rows)
 
 
 def curve(log: Path) -> Curve:
@@ -96,48 +122,76 @@ def reaches(points: Curve, target: float) -> int | None:
     return next((seen for seen, value in points if value >= target), None)
 
 
-def summary(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[list[str]]:
-    """A line a strategy: dev at the budget, best dev within it, test, rollouts to progressive's last dev."""
-    budget = options.steps * WINDOW
+def summary(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """A line a strategy: dev at the budget's end and test, each also as paired differences; rollouts to the target."""
     of = {(row["seed"], row["strategy"]): row for row in rows}
-    lines = []
+    seeds = sorted({row["seed"] for row in rows})
+    base = [of[seed, "progressive"] for seed in seeds]
+    lines = [["(SFT start)", interval([row["curve"][0][1] for row in base]), "", "", "", ""]]
     for strategy in STRATEGIES:
-        mine = [of[seed, strategy] for seed in range(options.seeds)]
-        targets = [at(of[seed, "progressive"]["curve"], budget) for seed in range(options.seeds)]
-        needed = [reaches(row["curve"], target) for row, target in zip(mine, targets, strict=True)]
-        within = [max(value for seen, value in row["curve"] if seen <= budget) for row in mine]
-        shares = [f"{100 * one / budget:.0f} %" if one is not None and one <= budget else "-" for one in needed]
-        figures = [[at(row["curve"], budget) for row in mine], within, [row["test"] for row in mine]]
-        lines.append([strategy, *(interval(values) for values in figures), ", ".join(shares)])
+        mine = [of[seed, strategy] for seed in seeds]
+        lines.append([strategy, *_paired(last(mine), last(base)), *_paired(tests(mine), tests(base))])
+        lines[-1].append(", ".join(map(_share, mine, last(base))))
     return lines
+
+
+def last(rows: list[dict[str, Any]]) -> list[float]:
+    """Dev F1 at the end of each row's budget."""
+    return [at(row["curve"], row["budget"]) for row in rows]
+
+
+def tests(rows: list[dict[str, Any]]) -> list[float]:
+    """Test F1 of each row."""
+    return [row["test"] for row in rows]
+
+
+def _paired(values: list[float], base: list[float]) -> list[str]:
+    return [interval(values), interval([one - other for one, other in zip(values, base, strict=True)])]
+
+
+def _share(row: dict[str, Any], target: float) -> str:
+    needed = reaches(row["curve"], target)
+    return "-" if needed is None or needed > row["budget"] else f"{100 * needed / row['budget']:.0f} %"
 
 
 def interval(values: list[float]) -> str:
     """Mean and 95 % t interval over seeds."""
     mean = statistics.mean(values)
-    if len(values) < 2:
+    if len(values) < 2 or not any(values):
         return f"{mean:.1f}"
     half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
     return f"{mean:.1f} ({mean - half:.1f} to {mean + half:.1f})"
 
 
+HEADS = (
+    "strategy",
+    "dev F1, last",
+    "less progressive's",
+    "test F1",
+    "less progressive's",
+    "rollouts to progressive's last dev F1, a seed each",
+)
+
+
 def page(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     """The markdown page."""
-    heads = ["strategy", "dev F1, last", "dev F1, best", "test F1", "rollouts to progressive's last dev F1, by seed"]
-    lines = [" | ".join(["", *line, ""]).strip() for line in (heads, ["---"] * len(heads), *summary(rows, options))]
-    asked = f"--seeds {options.seeds} --steps {options.steps} --parallel {options.parallel}"
+    lines = [" | ".join(["", *line, ""]).strip() for line in (HEADS, ["---"] * len(HEADS), *summary(rows))]
+    seeds = {row["seed"]: f"{row['budget']:,} ({100 * row['hard']:.0f} %)" for row in rows}
     return "\n".join(
         [
             "# Mixing strategies from one SFT start",
             "",
-            f"The drawn world, {options.seeds} seeds, at most {options.steps * WINDOW:,} rollouts each (adaptive's "
-            "refills count, so it makes fewer steps). Micro-F1 in per cent, mean and 95 % t interval over seeds. "
-            "Rollouts to target: as a share of all, a seed each; - where the budget ended first.",
+            "The drawn world. A seed's budget of rollouts is what progressive's four epochs take; adaptive's refills "
+            "count, so it makes fewer steps. Micro-F1 in per cent, mean and 95 % t interval over seeds; differences "
+            "are paired by seed. Rollouts to target: as a share of the budget; - where the budget ended first.",
+            "",
+            f"Budgets (share of hard samples): {', '.join(seeds.values())}.",
             "",
             *lines,
             "",
-            f"Made by `python -m benchmarks.mixing {asked}` on {os.cpu_count()} CPU cores ({platform.machine()}), "
-            f"no GPU, Python {platform.python_version()}. The curves are in the picture of the same name.",
+            f"Made by `python -m benchmarks.mixing --seeds {options.seeds} --parallel {options.parallel}` on "
+            f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU, Python {platform.python_version()}. "
+            "The curves are in the picture of the same name.",
             "",
         ]
     )
@@ -150,14 +204,16 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     for number, strategy in enumerate(STRATEGIES):
-        mine = [row["curve"] for row in rows if row["strategy"] == strategy]
-        for points in mine:
-            axes.plot(*zip(*points, strict=True), color=f"C{number}", lw=0.6, alpha=0.35)
-        grid = sorted({seen for points in mine for seen, _ in points})
-        means = [statistics.mean(at(points, seen) for points in mine) for seen in grid]
+        mine = [
+            [(seen / row["budget"], value) for seen, value in row["curve"]]
+            for row in rows
+            if row["strategy"] == strategy
+        ]
+        grid = sorted({seen for points in mine for seen, _ in points if seen <= 1})
+        means = [statistics.mean(at(points, seen) - points[0][1] for points in mine) for seen in grid]
         axes.plot(grid, means, color=f"C{number}", lw=2, label=strategy)
-    axes.set_xlabel("rollouts")
-    axes.set_ylabel("dev micro-F1, per cent")
+    axes.set_xlabel("rollouts, as a share of the seed's budget")
+    axes.set_ylabel("dev micro-F1 above the SFT start's, points; mean over seeds")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
