@@ -31,7 +31,7 @@ SPREAD = 7919  # keeps the seeds of one chunk's batches apart from another's
 
 
 def run_rate(settings: Settings, *, listener: Listener = lambda done, total: None) -> dict[str, Any]:
-    """Rates the train samples that SFT did not use; writes <run.dir>/rated.jsonl.
+    """Rates the train samples that SFT did not use, or with rate.taught all; writes <run.dir>/rated.jsonl.
 
     Greedy and once, as MORE-R1 does; with rate.n > 1 and rate.temperature > 0 the pass rate over n
     draws. What cannot be parsed is not right, so every sample given is rated. Returns
@@ -39,12 +39,13 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     """
     model = settings.rate.model or settings.run.dir / "sft" / "model"
     reasoning = settings.sft.reasoning or settings.run.dir / "reasoning.jsonl"
-    done = begin(settings, "rate", [reasoning, settings.data.dir / "train.jsonl", *model_marks(model)])
+    taught = [] if settings.rate.taught else [reasoning]
+    done = begin(settings, "rate", [*taught, settings.data.dir / "train.jsonl", *model_marks(model)])
     if done is not None:
         return done
     started = time.perf_counter()
     spec = load_spec(settings.data.guidelines)
-    samples = _unused(settings, reasoning)
+    samples = _to_rate(settings, taught)
     how = settings.generate.model_copy(update={"n": settings.rate.n, "temperature": settings.rate.temperature})
     texts = _answerer(model, None, spec, settings, how, lambda n: listener(n, len(samples)))(samples, 0)
     rows = [_rated(sample, drawn, spec) for sample, drawn in zip(samples, texts, strict=True)]
@@ -54,16 +55,22 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     return finish(settings, "rate", {"rated": len(rows), "easy": easy, "hard": len(rows) - easy, "seconds": seconds})
 
 
-def _unused(settings: Settings, reasoning: Path) -> list[Sample]:
-    used = {row.id for row in read_records(reasoning, Reasoning)}
+def _to_rate(settings: Settings, taught: list[Path]) -> list[Sample]:
+    used = {row.id for path in taught for row in read_records(path, Reasoning)}
     train = read_samples(settings.data.dir / "train.jsonl", limit=settings.data.limit)
     rest = [sample for sample in train if sample.id not in used and sample.gold is not None]
     if not rest:
-        raise DataError(f"{reasoning} uses every train sample: none is left to rate")
+        raise DataError(f"{_no_rest(settings, taught)}: none is left to rate")
     if settings.rate.limit is not None and settings.rate.limit < len(rest):
         drawn = set(random.Random(settings.run.seed).sample(range(len(rest)), settings.rate.limit))
         rest = [sample for index, sample in enumerate(rest) if index in drawn]
     return rest
+
+
+def _no_rest(settings: Settings, taught: list[Path]) -> str:
+    if not taught:
+        return f"{settings.data.dir / 'train.jsonl'} holds no gold answer"
+    return f"{taught[0]} uses every train sample (rate.taught=true rates those too)"
 
 
 def _rated(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Rated:

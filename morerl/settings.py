@@ -168,12 +168,13 @@ class SftSettings(Section):
 
 
 class RateSettings(Section):
-    """Difficulty of the samples SFT did not use, by the model SFT made: once and greedy as in MORE-R1, or n draws."""
+    """Difficulty of train samples, by the model SFT made: once and greedy as in MORE-R1, or n draws."""
 
     model: Path | None = Field(default=None, description="default: <run.dir>/sft/model")
     n: int = Field(default=1, ge=1, description="completions a sample; hard is what fails too often among them")
     temperature: float = Field(default=0.0, ge=0.0, description="0: greedy; above 0 for n > 1")
     limit: int | None = Field(default=None, ge=1, description="rate a seeded draw of N; null: all")
+    taught: bool = Field(default=False, description="also rate samples SFT has learnt from; then no reasoning is read")
 
     _n = model_validator(mode="after")(_several_need_chance)
 

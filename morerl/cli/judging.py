@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from morerl.cli.options import Overrides, settings, usage
 from morerl.terminal import demo_bars, one_message, say, show_comparison, show_findings, show_metrics, show_table
+
+if TYPE_CHECKING:
+    from morerl.settings import Settings
 
 Gold = Annotated[Path | None, typer.Option(help="samples with their gold answers (samples.jsonl)")]
 Protocol = Annotated[str | None, typer.Option(help="default: the guideline's own")]
@@ -23,10 +28,14 @@ def check(
     guidelines: Guidelines = None,
     samples: Annotated[list[Path] | None, typer.Option(help="samples.jsonl; may be given several times")] = None,
     image_root: Annotated[Path | None, typer.Option(help="folder that image paths are relative to")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="then run every stage, tiny, for two steps")] = False,
 ) -> None:
     """Check a run before it costs anything: settings, guidelines, samples, pictures, prompt lengths.
 
     Every gold answer is rendered, parsed and scored; it must come back right. Exit code 2 on a problem.
+
+    --dry-run goes on from there: SFT, rate, GRPO, predict and score for two steps each with the embedded tiny model on a
+    few of the run's samples, in RUN.DIR/dry-run, which is removed; under `accelerate launch` on every rank.
 
     A task of your own, before there is a run: `morerl check --guidelines mine.yaml --samples samples.jsonl` goes
     through the guideline and every sample, and names everything that is wrong.
@@ -34,16 +43,30 @@ def check(
     with one_message():
         if config is not None:
             _alone(guidelines=guidelines, samples=samples, image_root=image_root)
-            from morerl.check import run_check
-
-            for line in run_check(settings(config, overrides)):
-                say(line)
+            _check_run(settings(config, overrides), dry_run)
             return
         from morerl.task_check import check_task
 
-        if guidelines is None or not samples:
-            raise usage("morerl check needs a run's YAML, or --guidelines and --samples")
+        if guidelines is None or not samples or dry_run:
+            raise usage("morerl check needs a run's YAML, or --guidelines and --samples (and then no --dry-run)")
         show_findings(check_task(guidelines, samples, image_root))
+
+
+def _check_run(run: Settings, dry_run: bool) -> None:
+    from morerl.check import run_check
+
+    _say_once(run_check(run))
+    if dry_run:
+        from morerl.dry_run import run_dry
+
+        _say_once(run_dry(run))
+
+
+def _say_once(lines: Iterator[str]) -> None:
+    """Of several ranks under a launcher, which sets RANK, the first alone speaks."""
+    for line in lines:
+        if os.environ.get("RANK", "0") == "0":
+            say(line)
 
 
 def score(
