@@ -1,4 +1,4 @@
-"""`morerl check --dry-run`: every stage for real, two steps each, with the embedded model on a few of the run's samples.
+"""`morerl check --dry-run`: every stage for real, two steps each, with the embedded model on a few of a run's samples.
 
 It finds what no look at the settings can: LoRA modules that match nothing, options that TRL takes and then fails on,
 a prompt, reward or order that does not run on these data, ranks that wait for each other. Left out on purpose: the

@@ -101,6 +101,7 @@ SETTINGS = {
     "checkpointed activations": {"gradient_checkpointing": True},
     "two passes over a window": {"num_iterations": 2, "steps": 4},
     "a reference model": {"beta": 0.04, "lora": True, "steps": 2},
+    "a reference model of its own": {"beta": 0.04, "steps": 2},
     "loss grpo, in micro-batches": {
         "loss_type": "grpo",
         "per_device_train_batch_size": GROUP,

@@ -34,8 +34,8 @@ def check(
 
     Every gold answer is rendered, parsed and scored; it must come back right. Exit code 2 on a problem.
 
-    --dry-run goes on from there: SFT, rate, GRPO, predict and score for two steps each with the embedded tiny model on a
-    few of the run's samples, in RUN.DIR/dry-run, which is removed; under `accelerate launch` on every rank.
+    --dry-run goes on from there: SFT, rate, GRPO, predict and score for two steps each with the embedded tiny model on
+    a few of the run's samples, in RUN.DIR/dry-run, which is removed; under `accelerate launch` on every rank.
 
     A task of your own, before there is a run: `morerl check --guidelines mine.yaml --samples samples.jsonl` goes
     through the guideline and every sample, and names everything that is wrong.

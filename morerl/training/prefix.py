@@ -107,8 +107,10 @@ def log_probs(
     prompts: dict[str, torch.Tensor],
     completion_ids: torch.Tensor,
     completion_mask: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """([N * G, C] log-probs, [N * G, C] entropies) of N prompts' G completions each.
+
+    TRL gives a reference model of its own a head without entropies, which are None then.
 
     `prompts`: what the model reads of N prompts, left-padded; completions [N * G, C], a prompt's together; 0 where
     the mask is. `model` has TRL's fused head (logits are made only where a token is predicted, in
@@ -138,7 +140,7 @@ def log_probs(
     def unpack(of_row: torch.Tensor) -> torch.Tensor:
         return of_row.new_zeros(mask.shape).masked_scatter(mask, of_row[0, tips])
 
-    return unpack(outputs.log_probs), unpack(outputs.entropy)
+    return unpack(outputs.log_probs), None if outputs.entropy is None else unpack(outputs.entropy)
 
 
 def _check_attended(tree: Tree, base: PreTrainedModel) -> None:

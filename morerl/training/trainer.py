@@ -211,8 +211,8 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
             }
             with self.accelerator.autocast():
                 parts.append(log_probs(model, self._bare, prompts, part["ids"][:, split:], part["mask"][:, split:]))
-        logps, entropies = (torch.cat(of_parts) for of_parts in zip(*parts, strict=True))
-        return logps, entropies if compute_entropy else None, None
+        logps, entropies = zip(*parts, strict=True)
+        return torch.cat(logps), torch.cat(entropies) if compute_entropy else None, None
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         # why: the masked rows, more than half of all later in training, would cost a forward and a backward each
