@@ -80,7 +80,9 @@ class ModelSettings(Section):
     tiny: TinySettings = TinySettings()
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    lora: dict[str, Any] | None = Field(default=None, description="peft.LoraConfig; null: all weights")
+    lora: dict[str, Any] | None = Field(
+        default=None, description="peft.LoraConfig; null: all weights. GRPO goes on with the one that SFT made"
+    )
     freeze_vision: bool = Field(default=True, description="keep the vision tower as it is, as MORE-R1 does")
 
 

@@ -15,7 +15,7 @@ from morerl.inference import run_predict, run_rate
 from morerl.jsonl import read_records, write_records
 from morerl.prompts.render import render_completion
 from morerl.runs import read_json, sha256
-from morerl.schema import Prediction, Rated
+from morerl.schema import Prediction, Rated, Reasoning
 from morerl.teacher.build import run_teach
 from morerl.training.grpo import run_grpo
 from morerl.training.sampler import LengthSampler
@@ -78,6 +78,36 @@ def test_an_interrupted_lora_run_goes_on_with_its_adapter(make_settings, tmp_pat
         run_sft(settings)
         ends.append(sha256(settings.run.dir / "sft/checkpoints/checkpoint-4/adapter_model.safetensors"))
     assert ends[0] == ends[1]
+
+
+def test_grpo_goes_on_with_the_adapter_of_sft_and_is_held_to_it(make_settings, rated, tmp_path, monkeypatch):
+    """Another adapter in its place would begin where the base model is; the KL is to what SFT made, not to the base."""
+    from safetensors.torch import load_file
+
+    monkeypatch.setattr("morerl.training.grpo.judge", by_length)
+    model = {**make_settings().model.model_dump(), "lora": {"r": 4, "target_modules": ["q_proj", "v_proj"]}}
+    settings = make_settings(model=model)
+    run_teach(settings)
+    run_sft(settings)
+    start = settings.run.dir / "sft/checkpoints/checkpoint-4"
+    grpo = {"model": str(start), "dev": {"every_steps": 4, "limit": 2}}
+    ends = {}
+    for name, rate in (("still", 0.0), ("plain", 1e-2), ("broken", 1e-2)):
+        options = {**make_settings().grpo.trainer, "beta": 0.04, "learning_rate": rate, "save_steps": 2}
+        run = make_settings(run={"dir": str(tmp_path / name)}, model=model, grpo={**grpo, "trainer": options})
+        rated(run)
+        if name == "broken":
+            with pytest.raises(Stop):
+                run_grpo(run, listener=stop_at(3))
+        run_grpo(run)
+        ends[name] = load_file(run.run.dir / "grpo/checkpoints/checkpoint-4/adapter_model.safetensors")
+        log = [json.loads(line) for line in (run.run.dir / "grpo/log.jsonl").read_text().splitlines()]
+        assert abs(next(entry["kl"] for entry in log if "kl" in entry)) < 1e-6
+    before = load_file(start / "adapter_model.safetensors")
+    assert any(weight.abs().max() > 0 for key, weight in before.items() if "lora_B" in key)
+    for other, same in ((ends["still"], True), (ends["plain"], False)):
+        assert all(torch.equal(weight, other[key]) for key, weight in before.items()) is same
+    assert all(torch.equal(weight, ends["broken"][key]) for key, weight in ends["plain"].items())
 
 
 def test_only_the_completion_is_learnt(make_settings, world, tmp_path):
@@ -243,6 +273,18 @@ def test_rating_covers_every_sample_that_sft_did_not_use(make_settings, world):
     rows = list(read_records(settings.run.dir / "rated.jsonl", Rated))
     assert {row.id for row in rows} == every - used and result["easy"] + result["hard"] == len(every - used)
     assert result["hard"] == len(rows)  # an untrained model writes nothing that parses; that is hard, not dropped
+
+
+def test_rating_covers_what_sft_has_learnt_where_that_is_asked_for(make_settings, tmp_path):
+    """R2GRPO draws from the rows of SFT, and R1-RE has no SFT and so no reasoning at all."""
+    model = {"model": make_settings().model.path}
+    assert run_rate(make_settings(rate={**model, "taught": True, "limit": 5}))["rated"] == 5
+    settings = make_settings(run={"dir": str(tmp_path / "other")}, rate=model)
+    ids = [json.loads(line)["id"] for line in (settings.data.dir / "train.jsonl").open()]
+    chains = [Reasoning(id=id_, completion="x", model="x", prompt_hash="") for id_ in ids]
+    write_records(settings.run.dir / "reasoning.jsonl", chains)
+    with pytest.raises(DataError, match=r"uses every train sample \(rate\.taught=true rates those too\)"):
+        run_rate(settings)
 
 
 def test_rating_by_draws_counts_the_right_ones_of_n(make_settings, monkeypatch):

@@ -105,18 +105,32 @@ def _takes_pictures(path: Path | str) -> bool:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(_model_folder(path))
+        config = AutoConfig.from_pretrained(model_folder(path))
     except (OSError, ValueError) as error:
         raise ConfigError(_load_help(path, error)) from error
     return getattr(config, "vision_config", None) is not None
 
 
-def _model_folder(path: Path | str) -> Path | str:
+def model_folder(path: Path | str) -> Path | str:
     """The base model of a folder that holds only a LoRA adapter; else the path itself."""
     adapter = Path(path) / "adapter_config.json"
     if adapter.is_file() and not (Path(path) / "config.json").is_file():
         return json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
     return path
+
+
+def load_adapter(model: PreTrainedModel, path: Path | str) -> Any:
+    """The base model with the LoRA adapter of a folder, to be trained on. Raises ConfigError if it cannot be loaded."""
+    from peft import PeftModel
+    from transformers.integrations import is_deepspeed_zero3_enabled
+
+    try:
+        # as TRL makes a new one: under ZeRO-3 weights of two dtypes cannot be gathered together
+        return PeftModel.from_pretrained(
+            model, path, is_trainable=True, autocast_adapter_dtype=not is_deepspeed_zero3_enabled()
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(_load_help(path, error)) from error
 
 
 def _load_help(path: Path | str, error: Exception) -> str:

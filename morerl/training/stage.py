@@ -11,7 +11,15 @@ from typing import Any
 from morerl.errors import ConfigError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples
-from morerl.models.load import Processing, freeze_vision, load_model, load_processing, lora_config
+from morerl.models.load import (
+    Processing,
+    freeze_vision,
+    load_adapter,
+    load_model,
+    load_processing,
+    lora_config,
+    model_folder,
+)
 from morerl.runs import finish, read_json
 from morerl.schema import Sample
 from morerl.sections import DevSettings
@@ -44,11 +52,17 @@ def read_inputs(settings: Settings) -> Inputs:
 
 
 def load_for_training(path: Path | str, settings: Settings) -> tuple[Any, Processing, dict[str, Any]]:
-    """Model (vision tower frozen if asked), its processing, and `peft_config` for the trainer."""
+    """Model (vision tower frozen if asked), its processing, and `peft_config` for the trainer.
+
+    A folder that holds a LoRA adapter is gone on with: another one in its place would begin where the base model is.
+    """
     processing = load_processing(path)
-    model = load_model(path, settings.model)
+    base = model_folder(path)
+    model = load_model(base, settings.model)
     if settings.model.freeze_vision:
         freeze_vision(model)
+    if base != path:
+        return load_adapter(model, path), processing, {}
     peft_config = lora_config(settings.model)
     return model, processing, {} if peft_config is None else {"peft_config": peft_config}
 
