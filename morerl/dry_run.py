@@ -137,7 +137,7 @@ def _dev() -> DevSettings:
 
 def _options(trainer: dict[str, Any], fixed: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in trainer.items() if name not in NOT_HERE}
-    return {**kept, **{name: min(most, kept[name]) for name, most in AT_MOST.items() if name in kept}, **fixed}
+    return {**kept, **{name: min(most, kept[name]) for name, most in AT_MOST.items() if kept.get(name)}, **fixed}
 
 
 def gold_chains(samples: Any, settings: Settings) -> list[Reasoning]:
