@@ -12,25 +12,14 @@ from morerl.errors import ConfigError
 from morerl.guidelines import known_specs, load_spec
 from morerl.prompts.parse import TAGS, normalise
 from morerl.prompts.parse import parse as parse_for
-from morerl.prompts.render import (
-    EXTRACTS,
-    STEPS,
-    TEMPLATES,
-    describe,
-    excerpt,
-    fill,
-    mark,
-    picture_count,
-    render,
-    render_gold,
-)
+from morerl.prompts.render import STEPS, TEMPLATES, describe, excerpt, fill, mark, picture_count, render, render_gold
 from morerl.schema import Gold, Mention, Region, Sample
 from morerl.settings import ImageSettings, PromptSettings
 
 MORE, SEM = load_spec("more"), load_spec("sem2010")
 IMAGES = ImageSettings()
 PAIRED = [spec for spec in map(load_spec, known_specs()) if spec.none is not None]
-NAMES = sorted(path.stem for path in Path(TEMPLATES).glob("*.jinja") if path.stem not in ("gold_block", *EXTRACTS))
+NAMES = sorted(path.stem for path in Path(TEMPLATES).glob("*.jinja") if path.stem not in ("gold_block", "extract"))
 RIGHT = "/org/loc/locate_at"
 ANSWER = f"<answer>{RIGHT}</answer>"
 GOOD = f"<think>a b</think>\n{ANSWER}"
@@ -284,15 +273,6 @@ def test_examples_are_shown_where_they_are_asked_for(template, spec, task):
     for label in (*spec.labels, *(spec.types.values() if task == "extract" else ())):
         assert label.positive in full and label.near_miss in full
         assert label.positive not in plain and label.near_miss not in plain
-
-
-@pytest.mark.parametrize(("task", "guide"), [("extract", "scier"), ("entities", "wnut17")])
-def test_the_brief_extraction_names_what_may_be_answered_and_the_text_alone(task, guide):
-    spec, asked = load_spec(guide), held(task)
-    shown = render(asked, spec, PromptSettings(template="extract_brief"), IMAGES)[0]["content"][-1]["text"]
-    first, second = shown.splitlines()
-    assert first.split(", ") == [*spec.types, *(label.name for label in spec.labels)]
-    assert second == f"Text: {asked.text}"
 
 
 def test_a_template_that_asks_something_else_is_refused():

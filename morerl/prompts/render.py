@@ -22,7 +22,6 @@ from morerl.task import ArgumentType, Label, TaskSpec
 
 TEMPLATES = Path(__file__).parent / "templates"
 EXTRACT = "extract"
-EXTRACTS = (EXTRACT, "extract_brief")
 STEPS = {"stepwise": 6, "stepwise_brief": 6}
 """Templates that ask for numbered steps, and how many; the format reward demands them in order."""
 
@@ -67,7 +66,7 @@ def steps_of(sample: Sample, prompt: PromptSettings) -> int:
 
 def fill(template: str, sample: Sample, spec: TaskSpec, images: ImageSettings, *, examples: bool = False) -> str:
     """The text of a template for one sample. Data are values, never template source."""
-    if (template in EXTRACTS) != (sample.task != "pair"):
+    if (template == EXTRACT) != (sample.task != "pair"):
         right = "leave it out or take extract" if sample.task != "pair" else "extract is for entities and relations"
         raise ConfigError(f"prompt.template: {template!r} does not ask what {sample.id} asks ({sample.task}); {right}")
     asked = _pair(sample, spec, images) if sample.task == "pair" else _extraction(sample, spec)
