@@ -48,7 +48,7 @@ class DataSettings(Section):
     def _one_or_several(self) -> DataSettings:
         given = [name for name in OF_ONE if getattr(self, name) is not None]
         if self.corpora is not None and given:
-            raise ValueError(f"{', '.join(given)} of one corpus beside corpora, which say where each one is; drop either")
+            raise ValueError(f"{', '.join(given)} beside corpora, which say where each of them is: drop either")
         if self.corpora is None and (self.dir is None or self.guidelines is None):
             raise ValueError("want dir and guidelines, of one corpus, or corpora: {name: {dir, guidelines}}")
         if self.corpora is None and self.temperature != 1.0:

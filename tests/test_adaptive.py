@@ -17,11 +17,12 @@ GROUP = 8
 RATES = st.floats(0.0, 1.0)
 
 
-def pool_of(rates, *, size=4, seed=0, pictures=None, drawn=None, **mixing):
+def pool_of(rates, *, size=4, seed=0, pictures=None, ratios=None, drawn=None, **mixing):
     """A pool and a standing of those pass rates."""
     pool = Pool(
         ids=[f"s{row}" for row in range(len(rates))],
         pictures=pictures or [False] * len(rates),
+        ratios=ratios or [1.0] * len(rates),
         mixing=MixingSettings(strategy="adaptive", **mixing),
         size=size,
         seed=seed,

@@ -99,7 +99,7 @@ def test_a_prediction_that_was_cut_off_goes_on_and_ends_the_same(make_settings, 
         )
 
     monkeypatch.setattr(inference, "CHUNK", 2)
-    undisturbed = inference.run_predict(settings("whole")).read_text()
+    undisturbed = inference.run_predict(settings("whole"))[0].read_text()
     real, calls = inference.generate, []
 
     def dying(*args, **kwargs):
@@ -113,6 +113,6 @@ def test_a_prediction_that_was_cut_off_goes_on_and_ends_the_same(make_settings, 
         inference.run_predict(settings("cut"))
     assert not (tmp_path / "cut.jsonl").exists() and (tmp_path / "cut.jsonl.part").exists()
     seen = []
-    out = inference.run_predict(settings("cut"), listener=lambda done, total: seen.append(done))
+    (out,) = inference.run_predict(settings("cut"), listener=lambda done, total: seen.append(done))
     assert out.read_text() == undisturbed and not (tmp_path / "cut.jsonl.part").exists()
     assert calls[:3] == [4, 4, 4] and sum(calls[3:]) == len(undisturbed.splitlines()) - 8 and seen[0] > 8

@@ -1,7 +1,7 @@
 """How often a sample is trained so that a small corpus is not lost beside a large one: shares as n^(1/T).
 
-Temperature sampling of multilingual training (Devlin et al. 2019, section "Data source and sampling" of the
-multilingual BERT; Arivazhagan et al., arXiv 1907.05019), as repeats of what is small: nothing is dropped.
+Temperature sampling as in multilingual training (Arivazhagan et al. 2019, arXiv 1907.05019), by repeats of
+what is small: nothing is dropped.
 """
 
 from __future__ import annotations
