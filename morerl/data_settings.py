@@ -10,6 +10,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from morerl.sections import Section
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # it becomes part of file names
+ALONE = ""  # the name of a corpus that has no other beside it
 OF_ONE, OF_SEVERAL = ("dir", "image_root", "guidelines"), ("corpora", "temperature")
 
 
@@ -63,8 +64,8 @@ class DataSettings(Section):
 
     @property
     def each(self) -> dict[str, CorpusSettings]:
-        """The corpora by name; one that stands alone has the name ""."""
+        """The corpora by name; one that stands alone is called ALONE."""
         if self.corpora is not None:
             return self.corpora
         assert self.dir is not None and self.guidelines is not None, "validated"
-        return {"": CorpusSettings(dir=self.dir, image_root=self.image_root, guidelines=self.guidelines)}
+        return {ALONE: CorpusSettings(dir=self.dir, image_root=self.image_root, guidelines=self.guidelines)}

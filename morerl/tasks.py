@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from morerl.data_settings import ALONE
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples
 from morerl.schema import Sample
 from morerl.settings import Settings
 from morerl.task import TaskSpec
-
-ALONE = ""
 
 
 @dataclass(frozen=True, kw_only=True)

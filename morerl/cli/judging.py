@@ -58,8 +58,8 @@ def score(
 ) -> None:
     """Score predictions by a corpus's official protocol.
 
-    Of a run: `morerl score CONFIG` reads what `predict` wrote and writes a .metrics.json beside it, one a corpus. Of any
-    files: `morerl score --gold samples.jsonl --pred predictions.jsonl --protocol scier --out metrics.json`.
+    Of a run: `morerl score CONFIG` reads what `predict` wrote and writes a .metrics.json beside it, one a corpus. Of
+    any files: `morerl score --gold samples.jsonl --pred predictions.jsonl --protocol scier --out metrics.json`.
 
     Every sample needs a prediction; a completion that cannot be parsed is wrong, and counted by its problem. The
     protocols are more, sem2010, r1_re, scier, ner and ner_blog; metrics.json says what each counts.
