@@ -166,6 +166,12 @@ def test_a_standing_read_from_json_goes_on_with_the_same_draws(rates, stop, seed
     assert read == then and draw(pool, read, stop + 1) == draw(pool, then, stop + 1)
 
 
+def test_a_row_of_a_small_corpus_is_drawn_as_often_as_its_ratio_says():
+    pool, standing = pool_of([0.5, 0.5], ratios=[1.0, 3.0], size=1, replay=0)
+    drawn = Counter(draw(pool, standing, window)[0].row for window in range(1, 1201))
+    assert drawn[1] / 1200 == pytest.approx(0.75, abs=0.05)
+
+
 # --- refills
 
 
