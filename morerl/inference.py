@@ -60,7 +60,8 @@ def _unused(settings: Settings, tasks: Tasks, reasoning: Sequence[Path]) -> list
     for name, samples in tasks.by_corpus(rest).items():
         if not samples:
             of = f" of {name}" * (name != ALONE)
-            raise DataError(f"{', '.join(map(str, reasoning))} use every train sample{of}: none is left to rate")
+            files = ", ".join(map(str, reasoning))
+            raise DataError(f"{files}: every train sample{of} is used: none is left to rate")
         drawn += _draw(samples, settings.rate.limit, settings.run.seed)
     return drawn
 
@@ -93,14 +94,15 @@ def run_predict(
     out = predict_files(settings, tasks)
     marks = {name: _mark(model, rows, tasks.corpora[name], settings) for name, rows in asked.items()}
     size, total = CHUNK * settings.generate.batch_size, sum(map(len, asked.values()))
-    before = sum(kept(out[name], mark, size=size) for name, mark in marks.items())
+    before = sum(kept(out[name], mark, size=size, of=len(asked[name])) for name, mark in marks.items())
     endpoint = settings.predict.endpoint
     ask = _answerer(model, endpoint, tasks, settings, settings.generate, lambda n: listener(before + n, total))
     for name, rows in asked.items():
         texts = in_chunks(rows, out[name], marks[name], ask, size=size)
         spec = tasks.corpora[name].spec
         write_records(out[name], [_prediction(one, drawn, spec) for one, drawn in zip(rows, texts, strict=True)])
-        drop(out[name])
+    for path in out.values():  # not before: an interrupted call must not answer a corpus that is done anew
+        drop(path)
     return list(out.values())
 
 

@@ -223,6 +223,24 @@ def taught(folder, corpora):
     return files
 
 
+def test_an_interrupted_prediction_does_not_ask_a_corpus_that_is_done_again(unified, monkeypatch):
+    asked = []
+
+    def answer(model, processing, samples, tasks, **kwargs):
+        asked.append({sample.corpus for sample in samples})
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return [["nothing"] for _ in samples]
+
+    monkeypatch.setattr("morerl.inference.generate", answer)
+    settings = unified(predict={"model": unified().model.path})
+    with pytest.raises(KeyboardInterrupt):
+        run_predict(settings)
+    files = run_predict(settings)
+    assert asked == [{"more"}, {"wnut17"}, {"wnut17"}]
+    assert all(path.is_file() for path in files) and not list(files[0].parent.glob("*.part"))
+
+
 def of_the_shipped_config(settings, corpora):
     """configs/unified for two of its corpora."""
     rewards = "{more: more_r1, wnut17: ner_rl}"
