@@ -23,6 +23,7 @@ from morerl.prompts.render import render_completion
 from morerl.schema import Entity, Extraction, Gold, Mention, Region, Relation, Sample
 from morerl.settings import Settings
 from morerl.task import TaskSpec
+from morerl.tasks import load_tasks
 from morerl.teacher.strategies import mimic
 from morerl.training.grpo import reward_functions
 
@@ -58,7 +59,7 @@ def main() -> None:
         ("r2grpo", "scier", extract),
         ("ner_rl", "scier", extract),
     ):
-        judge, count = batch(preset, load_spec(guidelines), make, asked.samples)
+        judge, count = batch(preset, guidelines, make, asked.samples)
         rate = statistics.median(count / seconds(judge) for _ in range(asked.rounds))
         print(f"{preset:8} {make.__name__:8} {rate:9,.0f} completions a second")
         if asked.profile:
@@ -75,18 +76,18 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def batch(
-    preset: str, spec: TaskSpec, make: Callable[[int, TaskSpec], tuple[Sample, list[str]]], samples: int
+    preset: str, guidelines: str, make: Callable[[int, TaskSpec], tuple[Sample, list[str]]], samples: int
 ) -> tuple[Callable[[], None], int]:
     """What judges a fresh batch of the preset's parts as TRL would, and how many completions it holds."""
-    tree = {"run": {"dir": "."}, "data": {"dir": ".", "guidelines": "more"}, "grpo": {"rewards": preset}}
+    tree = {"run": {"dir": "."}, "data": {"dir": ".", "guidelines": guidelines}, "grpo": {"rewards": preset}}
     settings = Settings.model_validate(tree)
-    made = [make(number, spec) for number in range(samples)]
+    made = [make(number, load_spec(guidelines)) for number in range(samples)]
     texts = [[{"role": "assistant", "content": text}] for _, each in made for text in each]
     rows = [sample.model_dump_json() for sample, each in made for _ in each]
     ids: list[Any] = [range(300)] * len(rows)
 
     def judge() -> None:
-        functions, _ = reward_functions(settings, spec)
+        functions, _ = reward_functions(settings, load_tasks(settings))
         for function in functions:
             function(completions=texts, completion_ids=ids, sample=rows)
 

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from morerl.errors import DataError, ImageError
-from morerl.guidelines import load_spec
 from morerl.images import open_image
-from morerl.jsonl import read_samples
 from morerl.prompts.parse import parse
 from morerl.prompts.render import render, render_gold, template_of
 from morerl.rewards import Terms, check_rewards, reward
@@ -17,6 +15,7 @@ from morerl.schema import Metrics, Sample
 from morerl.scoring import Tally
 from morerl.settings import Settings
 from morerl.task import TaskSpec
+from morerl.tasks import ALONE, Corpus, Tasks, load_tasks
 
 
 def run_check(settings: Settings) -> Iterator[str]:
@@ -26,30 +25,40 @@ def run_check(settings: Settings) -> Iterator[str]:
     reward, a missing or inconsistent file, a gold answer that does not come back through render,
     parse, reward and score, a picture that cannot be used, prompts too long.
     """
-    spec = load_spec(settings.data.guidelines)
-    size = f"{len(spec.answers)} answers" if spec.none else f"{len(spec.types)} types, {len(spec.labels)} relations"
-    yield f"guidelines {settings.data.guidelines}: {size}, scored by the {spec.protocol} protocol"
-    yield _check_trainers(settings)
-    splits = {
-        name: read_samples(settings.data.dir / f"{name}.jsonl", limit=settings.data.limit)
-        for name in ("train", "dev", "test")
-    }
+    tasks = load_tasks(settings)
+    for name, corpus in tasks.corpora.items():
+        yield _of(name, _guidelines(corpus))
+    yield _check_trainers(settings, tasks)
+    splits = {split: tasks.read(split) for split in ("train", "dev", "test")}
     _check_disjoint(splits)
-    check_rewards(settings.grpo, {sample.task for sample in splits["train"]})
-    for name, samples in splits.items():
-        yield f"{name}: {len(samples)} samples, {_check_gold(name, samples, spec, settings)}"
-    yield _check_pictures([sample for samples in splits.values() for sample in samples], settings)
-    yield _check_lengths(splits["train"], spec, settings)
+    each = {split: tasks.by_corpus(samples) for split, samples in splits.items()}
+    check_rewards(settings.grpo, {name: {one.task for one in samples} for name, samples in each["train"].items()})
+    for name, corpus in tasks.corpora.items():
+        for split, samples in ((split, of_split[name]) for split, of_split in each.items()):
+            found = _check_gold(_of(name, split), samples, corpus.spec, settings)
+            yield _of(name, f"{split}: {len(samples)} samples, {found}")
+        yield _of(name, _check_pictures([one for of_split in each.values() for one in of_split[name]], corpus))
+        yield _of(name, _check_lengths(each["train"][name], tasks, settings))
 
 
-def _check_trainers(settings: Settings) -> str:
+def _of(name: str, line: str) -> str:
+    return line if name == ALONE else f"{name}: {line}"
+
+
+def _guidelines(corpus: Corpus) -> str:
+    spec = corpus.spec
+    size = f"{len(spec.answers)} answers" if spec.none else f"{len(spec.types)} types, {len(spec.labels)} relations"
+    return f"guidelines {corpus.guidelines}: {size}, scored by the {spec.protocol} protocol"
+
+
+def _check_trainers(settings: Settings, tasks: Tasks) -> str:
     from trl import GRPOConfig, SFTConfig
 
     from morerl.models.load import lora_config
     from morerl.training.arguments import trainer_arguments
     from morerl.training.prefix import why_stock_settings
 
-    check_rewards(settings.grpo)
+    check_rewards(settings.grpo, dict.fromkeys(tasks.corpora, ()))
     lora_config(settings.model)
     trainer_arguments(SFTConfig, settings.sft.trainer, settings.run.dir / "sft", settings, settings.sft.dev)
     grpo = trainer_arguments(GRPOConfig, settings.grpo.trainer, settings.run.dir / "grpo", settings, settings.grpo.dev)
@@ -94,18 +103,18 @@ def _share(metrics: Metrics, spec: TaskSpec) -> str:
     return f"{entities:.0f} entities, {relations:.0f} relations"
 
 
-def _check_pictures(samples: list[Sample], settings: Settings) -> str:
+def _check_pictures(samples: list[Sample], corpus: Corpus) -> str:
     names = {sample.image: sample.id for sample in samples if sample.image is not None}
     if not names:
         return "pictures: none, a text-only corpus"
-    if settings.data.image_root is None:
-        raise DataError(f"{len(names)} pictures are named, but data.image_root is not set")
-    problems = [
-        problem for name, id_ in names.items() if (problem := _picture_problem(settings.data.image_root, name, id_))
-    ]
+    root = corpus.image_root
+    if root is None:
+        one = next(iter(names.values()))
+        raise DataError(f"{len(names)} pictures are named, e.g. by {one}, but data.image_root is not set")
+    problems = [problem for name, id_ in names.items() if (problem := _picture_problem(root, name, id_))]
     if problems:
         raise DataError(f"{len(problems)} of {len(names)} pictures cannot be used:\n  " + "\n  ".join(problems[:10]))
-    return f"pictures: {len(names)} under {settings.data.image_root}, every one opens"
+    return f"pictures: {len(names)} under {root}, every one opens"
 
 
 def _picture_problem(root: Path, name: str, id_: str) -> str | None:
@@ -116,7 +125,7 @@ def _picture_problem(root: Path, name: str, id_: str) -> str | None:
     return None
 
 
-def _check_lengths(samples: list[Sample], spec: TaskSpec, settings: Settings) -> str:
+def _check_lengths(samples: list[Sample], tasks: Tasks, settings: Settings) -> str:
     """Prompt lengths in tokens, pictures included, with the run's own processor where it is on this machine."""
     from morerl.errors import ConfigError
     from morerl.models.load import load_processing
@@ -131,7 +140,7 @@ def _check_lengths(samples: list[Sample], spec: TaskSpec, settings: Settings) ->
         if settings.model.path is not None and Path(settings.model.path).is_dir():
             raise
         return f"prompt lengths: not counted ({error})"
-    lengths = sorted(prompt_tokens(sample, spec, settings, processing) for sample in samples[:500])
+    lengths = sorted(prompt_tokens(sample, tasks, settings, processing) for sample in samples[:500])
     cap = settings.data.max_prompt_tokens
     over = sum(length > cap for length in lengths)
     if over == len(lengths):

@@ -19,6 +19,7 @@ from morerl.runs import begin, finish, model_marks, read_json
 from morerl.scenes.release import write_release
 from morerl.schema import Sample
 from morerl.settings import Settings
+from morerl.tasks import load_tasks
 from morerl.teacher.build import run_teach
 
 Listener = Callable[[str, int, int, dict[str, float]], object]
@@ -67,24 +68,25 @@ def _timed(settings: Settings, stage: str, work: Callable[[], object]) -> float:
 
 def draw(settings: Settings) -> dict[str, int]:
     """Draws the world in MORE's release format and reads it back with the MORE reader."""
-    assert settings.data.image_root is not None, "the demo's config sets data.image_root"
+    corpus = load_tasks(settings).only("the demo")
+    assert corpus.image_root is not None, "the demo's config sets data.image_root"
     done = begin(settings, "draw", [])
     if done is not None:
         return done
-    raw = settings.data.image_root
+    raw = corpus.image_root
     scenes = {"train": settings.demo.train, "dev": settings.demo.dev, "test": settings.demo.test}
     write_release(raw, scenes=scenes, seed=settings.run.seed)
     counts = {}
     for split in scenes:
         samples = [row for row in more.read(raw, split) if isinstance(row, Sample)]
-        write_records(settings.data.dir / f"{split}.jsonl", samples)
+        write_records(corpus.file(split), samples)
         counts[split] = len(samples)
     return finish(settings, "draw", counts)
 
 
 def test(settings: Settings, listener: Listener) -> dict[str, Any]:
     """Scores both checkpoints on test, and the last one with its pictures shuffled and its text blanked."""
-    gold = settings.data.dir / "test.jsonl"
+    gold = load_tasks(settings).only("the demo").file("test")
     models = [settings.run.dir / stage / "model" for stage in ("sft", "grpo")]
     done = begin(settings, "test", [gold, *(mark for model in models for mark in model_marks(model))])
     if done is not None:

@@ -27,7 +27,7 @@ from morerl.settings import GenerateSettings, PredictSettings, RateSettings, Set
 FOLDER = "dry-run"
 MARK = "dry-run.json"  # tells a folder of ours from anybody else's
 STEPS = 2
-SAMPLES = 16  # of every split
+SAMPLES = 16  # of every split of a corpus
 TOKENS = 16  # of a completion
 GROUP = 2  # rollouts a prompt: fewer have no spread
 ROWS = 2  # a micro-batch; of GRPO's, one prompt
@@ -76,10 +76,10 @@ def run_dry(settings: Settings) -> Iterator[str]:
         yield f"dry run: GRPO {steps} steps, reward {_course(small, 'grpo', 'reward')} ({_parts(small)})"
         if first:
             run_predict(small)
-            metrics = score_run(small, draws=0)[1]
-            took = time.perf_counter() - started
-            figure = f"{metrics.primary['name']} {metrics.primary['value']:.2f}"
-            yield f"dry run: predicted {metrics.n} of {small.predict.split}, {figure}; {took:.0f} s in all"
+            scored = [metrics for _, metrics in score_run(small, draws=0)]
+            figures = ", ".join(f"{one.primary['name']} {one.primary['value']:.2f}" for one in scored)
+            answered, took = sum(one.n for one in scored), time.perf_counter() - started
+            yield f"dry run: predicted {answered} of {small.predict.split}, {figures}; {took:.0f} s in all"
 
 
 def shrunk(settings: Settings) -> Settings:
@@ -221,7 +221,7 @@ def _course(small: Settings, stage: str, figure: str) -> str:
 
 def _parts(small: Settings) -> str:
     names = [name for line in _log(small, "grpo") for name in line if name.startswith("rewards/")]
-    return ", ".join(dict.fromkeys(name.split("/")[1] for name in names))
+    return ", ".join(dict.fromkeys(name.removeprefix("rewards/").rpartition("/")[0] for name in names))
 
 
 def _log(small: Settings, stage: str) -> list[dict[str, Any]]:

@@ -133,7 +133,10 @@ def _scored(path: Path) -> _Scored:
         files = [*path.glob("predictions/*.test.jsonl"), *path.glob("*.test.jsonl")]
         best = max(files, key=lambda file: file.name.startswith("grpo"), default=None)
         if best is None:
-            raise DataError(f"{path} holds no predictions/<stage>.test.jsonl; run `morerl predict` first")
+            raise DataError(
+                f"{path} holds no predictions/<stage>.test.jsonl; run `morerl predict` first, "
+                "or give the very file where the run has several corpora"
+            )
         path = best
     beside = path if path.suffix == ".json" else path.with_suffix(".metrics.json")
     metrics = read_record(beside, Metrics) if beside.is_file() else None

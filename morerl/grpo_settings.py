@@ -7,9 +7,9 @@ resolved config says what was asked.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from morerl.sections import DevSettings, Section
 
@@ -62,15 +62,36 @@ class RewardSettings(Section):
         return self
 
 
+def _spelled_out(rewards: object) -> object:
+    """A bare name stands for {name: 1}, a bare number for {weight: number}."""
+    named = {rewards: 1.0} if isinstance(rewards, str) else rewards
+    if not isinstance(named, dict):
+        return named
+    return {name: {"weight": one} if isinstance(one, int | float) else one for name, one in named.items()}
+
+
+def _as_written(rewards: dict[str, RewardSettings]) -> dict[str, Any]:
+    plain = {name: one.weight for name, one in rewards.items() if one.gate is None and one.stages is None}
+    return {name: plain.get(name, one.model_dump(exclude_none=True, mode="json")) for name, one in rewards.items()}
+
+
+Rewards = Annotated[
+    dict[str, RewardSettings], Field(min_length=1), BeforeValidator(_spelled_out), PlainSerializer(_as_written)
+]
+
+
 class GrpoSettings(Section):
     """Reinforcement stage: group-relative policy optimisation with verifiable rewards."""
 
     model: str | None = Field(default=None, description="default: <run.dir>/sft/model")
     rated: Path | None = Field(default=None, description="default: <run.dir>/rated.jsonl")
-    rewards: dict[str, RewardSettings] = Field(
+    rewards: Rewards = Field(
         default={"more_r1": RewardSettings(weight=1.0)},
-        min_length=1,
         description="a preset's name, or part -> weight or {weight or stages, gate}; names: morerl.rewards",
+    )
+    rewards_of: dict[str, Rewards] | None = Field(
+        default=None,
+        description="instead of `rewards`, which it overrules: every corpus of data.corpora -> what `rewards` takes",
     )
     second_stage: float | None = Field(
         default=None, gt=0.0, description="where weights change: below 1 a share of the run's steps, else a step"
@@ -82,20 +103,6 @@ class GrpoSettings(Section):
     mixing: MixingSettings = MixingSettings()
     dev: DevSettings = DevSettings()
     trainer: dict[str, Any] = Field(default={}, description="trl.GRPOConfig, untouched")
-
-    @field_validator("rewards", mode="before")
-    @classmethod
-    def _spelled_out(cls, rewards: object) -> object:
-        """A bare name stands for {name: 1}, a bare number for {weight: number}."""
-        named = {rewards: 1.0} if isinstance(rewards, str) else rewards
-        if not isinstance(named, dict):
-            return named
-        return {name: {"weight": one} if isinstance(one, int | float) else one for name, one in named.items()}
-
-    @field_serializer("rewards")
-    def _as_written(self, rewards: dict[str, RewardSettings]) -> dict[str, Any]:
-        plain = {name: one.weight for name, one in rewards.items() if one.gate is None and one.stages is None}
-        return {name: plain.get(name, one.model_dump(exclude_none=True, mode="json")) for name, one in rewards.items()}
 
     @model_validator(mode="after")
     def _whole_step(self) -> GrpoSettings:

@@ -12,18 +12,18 @@ from typing import Any
 
 from morerl.errors import DataError
 from morerl.evaluation import score_files
-from morerl.guidelines import load_spec
-from morerl.jsonl import read_records, read_samples, write_records
+from morerl.jsonl import read_records, write_records
 from morerl.models.endpoint import complete
 from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.partial import Ask, drop, fingerprint, in_chunks, kept
 from morerl.prompts.parse import parse
-from morerl.runs import begin, finish, model_marks, sha256
+from morerl.runs import begin, finish, model_marks, reasoning_files, sha256
 from morerl.schema import Extraction, Metrics, Prediction, Rated, Reasoning, Sample
 from morerl.scoring import is_right
 from morerl.settings import GenerateSettings, Settings
 from morerl.task import TaskSpec
+from morerl.tasks import ALONE, Corpus, Tasks, load_tasks
 
 Listener = Callable[[int, int], object]
 CHUNK = 16  # batches that are answered before they are put on disk
@@ -38,39 +38,46 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     {"rated", "easy", "hard", "seconds"} (easy: always right).
     """
     model = settings.rate.model or settings.run.dir / "sft" / "model"
-    reasoning = settings.sft.reasoning or settings.run.dir / "reasoning.jsonl"
-    taught = [] if settings.rate.taught else [reasoning]
-    done = begin(settings, "rate", [*taught, settings.data.dir / "train.jsonl", *model_marks(model)])
+    reasoning, tasks = [] if settings.rate.taught else reasoning_files(settings), load_tasks(settings)
+    done = begin(settings, "rate", [*reasoning, *tasks.files("train"), *model_marks(model)])
     if done is not None:
         return done
     started = time.perf_counter()
-    spec = load_spec(settings.data.guidelines)
-    samples = _to_rate(settings, taught)
+    samples = _to_rate(settings, tasks, reasoning)
     how = settings.generate.model_copy(update={"n": settings.rate.n, "temperature": settings.rate.temperature})
-    texts = _answerer(model, None, spec, settings, how, lambda n: listener(n, len(samples)))(samples, 0)
-    rows = [_rated(sample, drawn, spec) for sample, drawn in zip(samples, texts, strict=True)]
+    texts = _answerer(model, None, tasks, settings, how, lambda n: listener(n, len(samples)))(samples, 0)
+    rows = [_rated(sample, drawn, tasks.spec(sample)) for sample, drawn in zip(samples, texts, strict=True)]
     write_records(settings.run.dir / "rated.jsonl", rows)
     easy = sum(row.pass_rate == 1.0 for row in rows)
     seconds = round(time.perf_counter() - started, 1)
     return finish(settings, "rate", {"rated": len(rows), "easy": easy, "hard": len(rows) - easy, "seconds": seconds})
 
 
-def _to_rate(settings: Settings, taught: list[Path]) -> list[Sample]:
+def _to_rate(settings: Settings, tasks: Tasks, taught: Sequence[Path]) -> list[Sample]:
     used = {row.id for path in taught for row in read_records(path, Reasoning)}
-    train = read_samples(settings.data.dir / "train.jsonl", limit=settings.data.limit)
-    rest = [sample for sample in train if sample.id not in used and sample.gold is not None]
-    if not rest:
-        raise DataError(f"{_no_rest(settings, taught)}: none is left to rate")
-    if settings.rate.limit is not None and settings.rate.limit < len(rest):
-        drawn = set(random.Random(settings.run.seed).sample(range(len(rest)), settings.rate.limit))
-        rest = [sample for index, sample in enumerate(rest) if index in drawn]
-    return rest
+    rest = [sample for sample in tasks.read("train") if sample.id not in used and sample.gold is not None]
+    drawn: list[Sample] = []
+    for name, samples in tasks.by_corpus(rest).items():
+        if not samples:
+            raise DataError(f"{_no_rest(tasks.corpora[name], taught)}: none is left to rate")
+        drawn += _draw(samples, settings.rate.limit, settings.run.seed)
+    return drawn
 
 
-def _no_rest(settings: Settings, taught: list[Path]) -> str:
+def _draw(samples: list[Sample], limit: int | None, seed: int) -> list[Sample]:
+    """A seeded draw of so many, in the order given."""
+    if limit is None or limit >= len(samples):
+        return samples
+    drawn = set(random.Random(seed).sample(range(len(samples)), limit))
+    return [sample for index, sample in enumerate(samples) if index in drawn]
+
+
+def _no_rest(corpus: Corpus, taught: Sequence[Path]) -> str:
+    path = corpus.file("train")
     if not taught:
-        return f"{settings.data.dir / 'train.jsonl'} holds no gold answer"
-    return f"{taught[0]} uses every train sample (rate.taught=true rates those too)"
+        return f"{path} holds no gold answer"
+    files = ", ".join(map(str, taught))
+    return f"{files}: every sample of {path} with a gold answer is taught (rate.taught=true rates those too)"
 
 
 def _rated(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Rated:
@@ -83,54 +90,56 @@ def run_predict(
     *,
     listener: Listener = lambda done, total: None,
     samples: Sequence[Sample] | None = None,
-) -> Path:
-    """Writes the completions of a split (or of `samples`) as predictions; returns the file.
+) -> list[Path]:
+    """Writes the completions of a split (or of `samples`) as predictions; returns the files, one a corpus.
 
     What an interrupted call has answered with the same settings is not asked again.
     """
-    model, out = predict_target(settings)
-    spec = load_spec(settings.data.guidelines)
-    if samples is None:
-        samples = read_samples(settings.data.dir / f"{settings.predict.split}.jsonl", limit=settings.data.limit)
-    mark = _mark(model, samples, spec, settings)
-    size = CHUNK * settings.generate.batch_size
-    before = kept(out, mark, size=size)
-    ask = _answerer(
-        model,
-        settings.predict.endpoint,
-        spec,
-        settings,
-        settings.generate,
-        lambda n: listener(before + n, len(samples)),
-    )
-    texts = in_chunks(samples, out, mark, ask, size=size)
-    write_records(out, [_prediction(sample, drawn, spec) for sample, drawn in zip(samples, texts, strict=True)])
-    drop(out)
-    return out
+    model, tasks = predict_model(settings), load_tasks(settings)
+    asked = tasks.by_corpus(tasks.read(settings.predict.split) if samples is None else samples)
+    out = predict_files(settings, tasks)
+    marks = {name: _mark(model, rows, tasks.corpora[name], settings) for name, rows in asked.items()}
+    size, total = CHUNK * settings.generate.batch_size, sum(map(len, asked.values()))
+    before = sum(kept(out[name], mark, size=size, of=len(asked[name])) for name, mark in marks.items())
+    endpoint = settings.predict.endpoint
+    ask = _answerer(model, endpoint, tasks, settings, settings.generate, lambda n: listener(before + n, total))
+    for name, rows in asked.items():
+        texts = in_chunks(rows, out[name], marks[name], ask, size=size)
+        spec = tasks.corpora[name].spec
+        write_records(out[name], [_prediction(one, drawn, spec) for one, drawn in zip(rows, texts, strict=True)])
+    for path in out.values():  # not before: an interrupted call must not answer a corpus that is done anew
+        drop(path)
+    return list(out.values())
 
 
-def _mark(model: str | Path, samples: Sequence[Sample], spec: TaskSpec, settings: Settings) -> str:
+def _mark(model: str | Path, samples: Sequence[Sample], corpus: Corpus, settings: Settings) -> str:
     """Of everything that the completions depend on."""
     tree = settings.model_dump(mode="json")
     sections = [tree[name] for name in ("images", "prompt", "model", "generate")]
     weights = [sha256(path) for path in model_marks(model)]
-    where = (str(model), settings.predict.endpoint, str(settings.data.image_root), settings.run.seed)
-    return fingerprint(where, sections, weights, spec.model_dump(), [sample.model_dump() for sample in samples])
+    where = (str(model), settings.predict.endpoint, str(corpus.image_root), settings.run.seed)
+    return fingerprint(where, sections, weights, corpus.spec.model_dump(), [sample.model_dump() for sample in samples])
 
 
-def predict_target(settings: Settings) -> tuple[str | Path, Path]:
-    """The model to predict with and the file to write, with the settings' defaults filled in."""
+def predict_model(settings: Settings) -> str | Path:
+    """The model to predict with: the one named, else the latest stage's."""
     stage = "grpo" if (settings.run.dir / "grpo" / "model").is_dir() else "sft"
-    model = settings.predict.model or settings.run.dir / stage / "model"
-    name = Path(model).parent.name if Path(model).name == "model" else Path(model).name
+    return settings.predict.model or settings.run.dir / stage / "model"
+
+
+def predict_files(settings: Settings, tasks: Tasks) -> dict[str, Path]:
+    """Corpus -> the predictions to write; beside the name of the file the corpus's own, where there are several."""
+    model = Path(predict_model(settings))
+    name = model.parent.name if model.name == "model" else model.name
     default = settings.run.dir / "predictions" / f"{name}.{settings.predict.split}.jsonl"
-    return model, settings.predict.out or default
+    out = settings.predict.out or default
+    return {name: out if name == ALONE else out.with_suffix(f".{name}{out.suffix}") for name in tasks.corpora}
 
 
 def _answerer(
     model: str | Path,
     endpoint: str | None,
-    spec: TaskSpec,
+    tasks: Tasks,
     settings: Settings,
     how: GenerateSettings,
     listener: Callable[[int], object],
@@ -145,15 +154,14 @@ def _answerer(
     shown: dict[str, Any] = {
         "prompt": settings.prompt,
         "images": settings.images,
-        "image_root": settings.data.image_root,
         "settings": how,
         "on_batch": on_batch,
     }
     if endpoint is not None:
         shown |= {"base_url": endpoint, "model": str(model)}
-        return lambda samples, chunk: complete(samples, spec, seed=settings.run.seed + SPREAD * chunk, **shown)
+        return lambda samples, chunk: complete(samples, tasks, seed=settings.run.seed + SPREAD * chunk, **shown)
     loaded = cache(lambda: _load(model, settings))
-    return lambda samples, chunk: generate(*loaded(), samples, spec, seed=settings.run.seed + SPREAD * chunk, **shown)
+    return lambda samples, chunk: generate(*loaded(), samples, tasks, seed=settings.run.seed + SPREAD * chunk, **shown)
 
 
 def _load(model: str | Path, settings: Settings) -> tuple[Any, Any]:
@@ -169,19 +177,21 @@ def _prediction(sample: Sample, drawn: Sequence[str], spec: TaskSpec) -> Predict
     return Prediction(id=sample.id, completions=tuple(drawn), answer=answer, problems=first.problems)
 
 
-def score_run(settings: Settings, *, draws: int = 1000) -> tuple[Path, Metrics]:
-    """Scores the predictions of the settings' model and split; returns the metrics file and the metrics."""
-    model, predictions = predict_target(settings)
-    out = predictions.with_suffix(".metrics.json")
-    metrics = score_files(
-        settings.data.dir / f"{settings.predict.split}.jsonl",
-        predictions,
-        settings.data.guidelines,
-        out,
-        limit=settings.data.limit,
-        draws=draws,
-        model=str(model),
-        seed=settings.run.seed,
-        template=settings.prompt.template,
-    )
-    return out, metrics
+def score_run(settings: Settings, *, draws: int = 1000) -> list[tuple[Path, Metrics]]:
+    """Scores the predictions of the settings' model and split; of each corpus the metrics file and the metrics."""
+    tasks, scored = load_tasks(settings), []
+    for name, predictions in predict_files(settings, tasks).items():
+        corpus, out = tasks.corpora[name], predictions.with_suffix(".metrics.json")
+        metrics = score_files(
+            corpus.file(settings.predict.split),
+            predictions,
+            corpus.guidelines,
+            out,
+            limit=tasks.limit,
+            draws=draws,
+            model=str(predict_model(settings)),
+            seed=settings.run.seed,
+            template=settings.prompt.template,
+        )
+        scored.append((out, metrics))
+    return scored

@@ -29,7 +29,7 @@ def in_chunks(samples: Sequence[Sample], out: Path, mark: str, ask: Ask, *, size
     `mark` is the fingerprint of the work. The caller removes <out>.part when `out` is written (`drop`).
     """
     part = _part(out)
-    texts, end = _read(part, mark, size)
+    texts, end = _read(part, mark, size, len(samples))
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as file:
         # what is kept stays where it is: to write it again could lose it where the disk is full
@@ -48,9 +48,9 @@ def drop(out: Path) -> None:
     _part(out).unlink(missing_ok=True)
 
 
-def kept(out: Path, mark: str, *, size: int) -> int:
-    """How many samples of that work are answered, in whole chunks."""
-    return len(_read(_part(out), mark, size)[0])
+def kept(out: Path, mark: str, *, size: int, of: int) -> int:
+    """How many `of` the samples of that work are answered, in whole chunks."""
+    return len(_read(_part(out), mark, size, of)[0])
 
 
 def _part(out: Path) -> Path:
@@ -63,13 +63,14 @@ def _append(file: BinaryIO, lines: Sequence[Any]) -> None:
     os.fsync(file.fileno())
 
 
-def _read(part: Path, mark: str, size: int) -> tuple[list[list[str]], int]:
+def _read(part: Path, mark: str, size: int, of: int) -> tuple[list[list[str]], int]:
     """The completions kept for this very work: of its whole chunks, up to the first torn line; and where they end.
 
-    Both are empty where the file holds other work, or none. The end is in bytes.
+    The last chunk, which may be smaller, ends with sample number `of`. Both are empty where the file holds other work,
+    or none. The end is in bytes.
     """
     texts: list[list[str]] = []
-    end = place = 0
+    end = place = whole = 0
     try:
         with part.open("rb") as lines:
             for number, line in enumerate(lines):
@@ -78,11 +79,11 @@ def _read(part: Path, mark: str, size: int) -> tuple[list[list[str]], int]:
                     break
                 texts += [row] if number else []
                 place += len(line)
-                if number % size == 0:
-                    end = place
+                if number % size == 0 or number == of:
+                    end, whole = place, number
     except FileNotFoundError:
         return [], 0
-    return texts[: len(texts) // size * size], end
+    return texts[:whole], end
 
 
 def _row(line: bytes) -> Any:

@@ -12,6 +12,7 @@ import json
 import platform
 import subprocess
 import time
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,12 @@ def model_marks(model: Path | str) -> list[Path]:
     return [mark] if mark.is_file() else []
 
 
+def reasoning_files(settings: Settings) -> list[Path]:
+    """The files of chains that SFT learns from."""
+    named = settings.sft.reasoning or settings.run.dir / "reasoning.jsonl"
+    return [named] if isinstance(named, Path) else list(named)
+
+
 def finish(settings: Settings, stage: str, result: dict[str, Any]) -> dict[str, Any]:
     """Marks a stage as done and returns its result."""
     write_json(settings.run.dir / stage / "done.json", result)
@@ -76,12 +83,18 @@ def _record(settings: Settings, stage: str, inputs: list[Path], relevant: dict[s
         "stage": stage,
         "seed": settings.run.seed,
         "settings": relevant,
-        "inputs": {"/".join(path.parts[-3:]): sha256(path) for path in inputs},
+        "inputs": {name: sha256(path) for name, path in _by_name(inputs).items()},
         "git": _git_revision(),
         "python": platform.python_version(),
         "versions": _versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _by_name(inputs: list[Path]) -> dict[str, Path]:
+    """The files by the end of their path, so that a run may be moved; those that end alike by all of it."""
+    ends = Counter("/".join(path.parts[-3:]) for path in inputs)
+    return {end if ends[end] == 1 else str(path): path for path in inputs for end in ["/".join(path.parts[-3:])]}
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -15,4 +15,4 @@ class DevSettings(Section):
     """The greedy dev score that chooses the checkpoint."""
 
     every_steps: int = Field(default=50, ge=1, description="optimizer steps between two dev scores")
-    limit: int | None = Field(default=None, ge=1, description="dev samples used; null: all")
+    limit: int | None = Field(default=None, ge=1, description="dev samples used of a corpus; null: all")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from morerl.data_settings import DataSettings
 from morerl.grpo_settings import GrpoSettings
 from morerl.sections import DevSettings, Section
 
@@ -23,18 +24,6 @@ class RunSettings(Section):
 
     dir: Path = Field(description="folder of everything the run writes")
     seed: int = Field(default=0, ge=0, description="seed of every random choice of the run")
-
-
-class DataSettings(Section):
-    """Where the samples are."""
-
-    dir: Path = Field(description="folder with train.jsonl, dev.jsonl, test.jsonl (see tools/prepare_corpus.py)")
-    image_root: Path | None = Field(default=None, description="folder that image paths are relative to")
-    guidelines: str = Field(description="a name in morerl/guidelines, or the path of a YAML file")
-    max_prompt_tokens: int = Field(
-        default=2048, ge=1, description="longer prompts (image tokens counted) are left out of training, and named"
-    )
-    limit: int | None = Field(default=None, ge=1, description="use only the first N samples of every split")
 
 
 class ImageSettings(Section):
@@ -163,7 +152,9 @@ class TeachSettings(Section):
 class SftSettings(Section):
     """Supervised stage: learn the completions of reasoning.jsonl."""
 
-    reasoning: Path | None = Field(default=None, description="default: <run.dir>/reasoning.jsonl")
+    reasoning: Path | tuple[Path, ...] | None = Field(
+        default=None, description="a file, or a list of them; default: <run.dir>/reasoning.jsonl"
+    )
     labels_only: bool = Field(default=False, description="learn the bare answer, no reasoning (an ablation)")
     dev: DevSettings = DevSettings()
     trainer: dict[str, Any] = Field(default={}, description="trl.SFTConfig, untouched")
@@ -175,7 +166,7 @@ class RateSettings(Section):
     model: Path | None = Field(default=None, description="default: <run.dir>/sft/model")
     n: int = Field(default=1, ge=1, description="completions a sample; hard is what fails too often among them")
     temperature: float = Field(default=0.0, ge=0.0, description="0: greedy; above 0 for n > 1")
-    limit: int | None = Field(default=None, ge=1, description="rate a seeded draw of N; null: all")
+    limit: int | None = Field(default=None, ge=1, description="rate a seeded draw of N of a corpus; null: all")
     taught: bool = Field(default=False, description="also rate samples SFT has learnt from; then no reasoning is read")
 
     _n = model_validator(mode="after")(_several_need_chance)
@@ -191,7 +182,11 @@ class PredictSettings(Section):
         default=None, description="an OpenAI-compatible server to ask instead, e.g. http://127.0.0.1:8000/v1"
     )
     split: Literal["train", "dev", "test"] = "test"
-    out: Path | None = Field(default=None, description="default: <run.dir>/predictions/<stage>.<split>.jsonl")
+    out: Path | None = Field(
+        default=None,
+        description="default: <run.dir>/predictions/<stage>.<split>.jsonl; of several corpora each has its own, "
+        "with its name before the suffix",
+    )
 
 
 class DemoSettings(Section):
@@ -217,3 +212,13 @@ class Settings(Section):
     grpo: GrpoSettings = GrpoSettings()
     predict: PredictSettings = PredictSettings()
     demo: DemoSettings = DemoSettings()
+
+    @model_validator(mode="after")
+    def _rewards_of_the_corpora(self) -> Settings:
+        corpora, named = self.data.corpora or {}, self.grpo.rewards_of
+        if named is not None and named.keys() != corpora.keys():
+            raise ValueError(
+                f"grpo.rewards_of is for {', '.join(named)}, and data.corpora has {', '.join(corpora) or 'none'}: "
+                "each corpus wants its rewards, or all of them grpo.rewards"
+            )
+        return self

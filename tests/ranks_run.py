@@ -75,11 +75,11 @@ def be_rank(number: int, port: int, job: Job) -> None:
         if "ACCELERATE_USE_FSDP" in os.environ:
             shard_on_cpu()
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # gloo does: a compiler takes 30 seconds
-    grpo.reward_functions = lambda settings, spec: (
+    grpo.reward_functions = lambda settings, tasks: (
         [half_spread if settings.grpo.mixing.strategy == "adaptive" else spread],
         [1.0],
     )
-    order.solved_function = lambda spec: solved
+    order.solved_function = lambda tasks: solved
 
     def listener(done: int, total: int, figures: dict[str, float]) -> None:
         if done == job["kill_after"]:

@@ -17,11 +17,12 @@ GROUP = 8
 RATES = st.floats(0.0, 1.0)
 
 
-def pool_of(rates, *, size=4, seed=0, pictures=None, drawn=None, **mixing):
+def pool_of(rates, *, size=4, seed=0, pictures=None, ratios=None, drawn=None, **mixing):
     """A pool and a standing of those pass rates."""
     pool = Pool(
         ids=[f"s{row}" for row in range(len(rates))],
         pictures=pictures or [False] * len(rates),
+        ratios=ratios or [1.0] * len(rates),
         mixing=MixingSettings(strategy="adaptive", **mixing),
         size=size,
         seed=seed,
@@ -163,6 +164,12 @@ def test_a_standing_read_from_json_goes_on_with_the_same_draws(rates, stop, seed
     _, then = run(pool, standing, stop, chance=lambda row, window: (row * window % 9) / 8)
     read = Standing.model_validate_json(then.model_dump_json())
     assert read == then and draw(pool, read, stop + 1) == draw(pool, then, stop + 1)
+
+
+def test_a_row_of_a_small_corpus_is_drawn_as_often_as_its_ratio_says():
+    pool, standing = pool_of([0.5, 0.5], ratios=[1.0, 3.0], size=1, replay=0)
+    drawn = Counter(draw(pool, standing, window)[0].row for window in range(1, 1201))
+    assert drawn[1] / 1200 == pytest.approx(0.75, abs=0.05)
 
 
 # --- refills

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from morerl.guidelines import load_spec
 from morerl.jsonl import write_records
 from morerl.models.load import load_processing
 from morerl.schema import Rated
+from morerl.tasks import load_tasks
 from morerl.training import order
 from morerl.training.adaptive import AdaptiveGRPOTrainer
 from morerl.training.grpo import run_grpo
@@ -22,7 +22,7 @@ def by_length(case, parts):
     return dict.fromkeys(parts, 0.5 if case.sample.id in DULL else float(len(case.completion) % 97))
 
 
-def as_told(spec):
+def as_told(tasks):
     """LEARNT are always right and FORGOTTEN never, whatever they were rated; of the others some are."""
 
     def solved(completions, sample, **kwargs):
@@ -158,8 +158,8 @@ def test_a_fixed_order_is_written_ahead_and_its_rollouts_are_counted(run, strate
     assert [entry["rollouts"] for entry in log if "grad_norm" in entry] == [8, 16]
 
 
-def test_solved_is_the_right_answer_whatever_the_form(text_pair):
-    solved = order.solved_function(load_spec("more"))
+def test_solved_is_the_right_answer_whatever_the_form(text_pair, make_settings):
+    solved = order.solved_function(load_tasks(make_settings()))
     sample = text_pair(0, label="/per/per/partner")
     texts = [
         "<think>x</think> <answer>/per/per/partner</answer>",

@@ -160,7 +160,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 def test_there_are_shipped_configs():
-    assert {path.parent.name for path in SHIPPED} >= {"more", "sem2010"}
+    assert {path.parent.name for path in SHIPPED} >= {"more", "sem2010", "unified"}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")

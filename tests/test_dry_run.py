@@ -19,12 +19,14 @@ from morerl.schema import Extraction as Found
 
 HOME = Path(__file__).parents[1]
 CONFIGS = HOME / "configs"
-SHIPPED = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name not in ("accelerate", "unified"))
+SHIPPED = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "accelerate")
+UNIFIED = CONFIGS / "unified" / "qwen2_5_vl_7b.yaml"
 SIZES = {  # trainer options that a dry run may change
     *("max_steps", "save_steps", "logging_steps", "logging_strategy", "report_to", "push_to_hub", "log_completions"),
     *("per_device_train_batch_size", "gradient_accumulation_steps", "num_generations", "max_completion_length"),
 }
 
+TRAINING = [path for path in SHIPPED if "trainer:" in path.read_text(encoding="utf-8")]  # the others are teachers'
 every_config = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
@@ -36,7 +38,7 @@ def pair(corpus, split, number, label):
     text = text_of(number)
     words = [(text.index(word), word) for word in (f"Quill{number}", f"Lattice{number}")]
     mentions = [Mention(id=f"m{n}", start=at, end=at + len(word), text=word) for n, (at, word) in enumerate(words)]
-    named = {"id": f"{split}/{number}", "corpus": corpus, "split": split, "text": text}
+    named = {"id": f"{corpus}/{split}/{number}", "corpus": corpus, "split": split, "text": text}
     return Sample(**named, mentions=tuple(mentions), head="m0", tail="m1", gold=Gold(label=label))
 
 
@@ -50,15 +52,15 @@ def extraction(corpus, split, number, spec, relate):
         for n, word in enumerate(words)
     ]
     joined = [Relation(head="e0", tail="e1", label="Used-For")] if relate and entities else []
-    named = {"id": f"{split}/{number}", "corpus": corpus, "split": split, "text": text}
+    named = {"id": f"{corpus}/{split}/{number}", "corpus": corpus, "split": split, "text": text}
     gold = Found(entities=tuple(entities), relations=tuple(joined))
     return Sample(**named, task="extract" if relate else "entities", gold=gold)
 
 
 @pytest.fixture(scope="session")
 def few(world, tmp_path_factory):
-    """Guidelines -> overrides that name tiny data for them."""
-    root, found = tmp_path_factory.mktemp("few"), {"more": [f"data.dir={world}/data", f"data.image_root={world}/raw"]}
+    """Guidelines -> where tiny data for them are."""
+    root, found = tmp_path_factory.mktemp("few"), {"more": {"dir": world / "data", "image_root": world / "raw"}}
     for name in ("sem2010", "scier", "wnut17", "conll2003"):
         spec = load_spec(name)
         for split in ("train", "dev", "test"):
@@ -67,17 +69,27 @@ def few(world, tmp_path_factory):
             else:
                 rows = [extraction(name, split, n, spec, name == "scier") for n in range(20)]
             write_records(root / name / f"{split}.jsonl", rows)
-        found[name] = [f"data.dir={root / name}"]
+        found[name] = {"dir": root / name}
     return found
+
+
+def with_few(path, few, *overrides):
+    """The settings of a config, for tiny data."""
+    corpora = load_settings(path).data.each
+    places = {
+        (f"corpora.{name}." if name else "") + key: at
+        for name in corpora
+        for key, at in few[corpora[name].guidelines].items()
+    }
+    return load_settings(path, [*(f"data.{key}={at}" for key, at in places.items()), *overrides])
 
 
 @every_config
 def test_every_config_parses_and_its_guideline_and_rewards_hold(path):
     settings = load_settings(path)
-    spec = load_spec(settings.data.guidelines)
     tasks = {"more": "pair", "sem2010": "pair", "scier": "extract"}
-    trains = settings.sft.trainer or settings.grpo.trainer  # a teacher's file does not
-    check_rewards(settings.grpo, [tasks.get(spec.corpus, "entities")] if trains else [])
+    asked = {name: tasks.get(load_spec(one.guidelines).corpus, "entities") for name, one in settings.data.each.items()}
+    check_rewards(settings.grpo, {name: [task] for name, task in asked.items() if path in TRAINING})
 
 
 @every_config
@@ -116,16 +128,19 @@ def test_what_names_models_servers_and_sizes_is_not_taken_along(make_settings):
 
 
 @pytest.mark.slow
-@every_config
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_config_runs_through_every_stage_and_leaves_nothing(path, few, narrow_model, tmp_path):
-    guidelines = load_settings(path).data.guidelines
     run = tmp_path / "runs" / "one"
     checks = [f"model.path={narrow_model}", "data.max_prompt_tokens=20000"]  # its tokenizer has not learnt these words
-    settings = load_settings(path, [f"run.dir={run}", *few[guidelines], *checks])
+    settings = with_few(path, few, f"run.dir={run}", *checks)
     list(run_check(settings))
     lines = list(run_dry(settings))
     assert [line.split(",")[0] for line in lines[::2]] == ["dry run: SFT 2 steps", "dry run: GRPO 2 steps"]
-    assert "loss" in lines[0] and "not logged" not in "".join(lines) and "predicted 16 of dev" in lines[3]
+    assert (
+        "loss" in lines[0]
+        and "not logged" not in "".join(lines)
+        and f"predicted {16 * len(settings.data.each)} of dev" in lines[3]
+    )
     assert not (tmp_path / "runs").exists()
 
 
@@ -164,8 +179,9 @@ def test_a_link_in_its_place_is_not_followed(make_settings, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_ranks_dry_run_and_one_of_them_speaks(make_settings, tmp_path):
-    settings = make_settings()
+def test_two_ranks_dry_run_several_corpora_and_one_of_them_speaks(few, narrow_model, tmp_path):
+    checks = [f"model.path={narrow_model}", "data.max_prompt_tokens=20000"]
+    settings = with_few(UNIFIED, few, f"run.dir={tmp_path / 'run'}", *checks)
     (tmp_path / "run.yaml").write_text(dump_settings(settings))
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--main_process_port", "0"]
     command = [*launch, "--config_file", str(CONFIGS / "accelerate" / "ddp_cpu.yaml"), "-m", "morerl", "check"]
@@ -182,4 +198,4 @@ def test_two_ranks_dry_run_and_one_of_them_speaks(make_settings, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     said = [line for line in done.stdout.splitlines() if line.startswith("dry run:")]
     assert len(said) == 4 and "SFT 2 steps" in said[0] and "GRPO 2 steps" in said[2]
-    assert done.stdout.count("guidelines more:") == 1 and not settings.run.dir.exists()
+    assert done.stdout.count("more: guidelines more:") == 1 and not settings.run.dir.exists()

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from openai_server import Served, failed, said
@@ -26,6 +27,7 @@ from morerl.models.endpoint import complete
 from morerl.prompts.render import render
 from morerl.schema import Gold, Mention, Region, Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
+from morerl.tasks import ALONE, Corpus, Tasks
 
 SPEC = load_spec("more")
 PROMPT = PromptSettings(template="stepwise_brief")
@@ -61,8 +63,9 @@ def number_of(text):
 def ask(server, samples, *, image_root=None, seed=0, concurrency=16, on_batch=lambda done: None, **settings):
     url = server if isinstance(server, str) else server.url
     how = GenerateSettings(**settings)
-    where = {"base_url": url, "model": "m", "image_root": image_root, "concurrency": concurrency}
-    return complete(samples, SPEC, **where, prompt=PROMPT, images=IMAGES, settings=how, seed=seed, on_batch=on_batch)
+    where = {"base_url": url, "model": "m", "concurrency": concurrency}
+    tasks = Tasks(corpora={ALONE: Corpus(spec=SPEC, guidelines="more", dir=Path(), image_root=image_root)})
+    return complete(samples, tasks, **where, prompt=PROMPT, images=IMAGES, settings=how, seed=seed, on_batch=on_batch)
 
 
 @pytest.fixture

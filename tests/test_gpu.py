@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples, write_records
 from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.schema import Rated
+from morerl.tasks import load_tasks
 from morerl.teacher.build import run_teach
 from morerl.training.grpo import run_grpo
 from morerl.training.sft import run_sft
@@ -35,10 +35,9 @@ def test_greedy_decoding_is_that_of_the_cpu(narrow_model, world, make_settings):
             load_model(narrow_model, settings.model).to(device),
             processing,
             samples,
-            load_spec("more"),
+            load_tasks(settings),
             prompt=settings.prompt,
             images=settings.images,
-            image_root=settings.data.image_root,
             settings=settings.generate,
         )
         for device in ("cpu", "cuda")

@@ -10,6 +10,7 @@ from morerl.models.load import freeze_vision, load_model, load_processing
 from morerl.models.tiny import build_tiny
 from morerl.runs import sha256
 from morerl.settings import GenerateSettings, ModelSettings, TinySettings
+from morerl.tasks import load_tasks
 from morerl.training.rows import fitting, prompt_tokens
 
 SPEC = load_spec("more")
@@ -26,10 +27,9 @@ def _generate(loaded, samples, settings, **how):
         model,
         processing,
         samples,
-        SPEC,
+        load_tasks(settings),
         prompt=settings.prompt,
         images=settings.images,
-        image_root=settings.data.image_root,
         settings=GenerateSettings(max_new_tokens=8, **how),
     )
 
@@ -52,25 +52,27 @@ def test_the_same_seed_builds_the_same_bytes(tmp_path):
 
 def test_prompt_tokens_is_what_the_processor_makes(loaded, world, make_settings, text_pair):
     settings, processing = make_settings(), loaded[1]
+    tasks = load_tasks(settings)
     samples = [*read_samples(world / "data" / "train.jsonl")[:12], text_pair()]
     for sample in samples:
-        inputs = encode([sample], processing, SPEC, settings.prompt, settings.images, settings.data.image_root)
-        assert prompt_tokens(sample, SPEC, settings, processing) == inputs["input_ids"].shape[1]
+        inputs = encode([sample], processing, tasks, settings.prompt, settings.images)
+        assert prompt_tokens(sample, tasks, settings, processing) == inputs["input_ids"].shape[1]
 
 
 def test_prompts_over_the_limit_are_named_and_left_out(loaded, world, make_settings, tmp_path, caplog):
     samples = read_samples(world / "data" / "train.jsonl")[:20]
-    lengths = {s.id: prompt_tokens(s, SPEC, make_settings(), loaded[1]) for s in samples}
+    tasks = load_tasks(make_settings())
+    lengths = {s.id: prompt_tokens(s, tasks, make_settings(), loaded[1]) for s in samples}
     cap = max(lengths.values()) - 1
     settings = make_settings(data={"max_prompt_tokens": cap})
-    kept, kept_lengths = fitting(samples, SPEC, settings, loaded[1], tmp_path)
+    kept, kept_lengths = fitting(samples, tasks, settings, loaded[1], tmp_path)
     assert [s.id for s in kept] == [s.id for s in samples if lengths[s.id] <= cap]
     assert kept_lengths == [lengths[s.id] for s in kept]
     named = (tmp_path / "too_long.jsonl").read_text()
     assert all((id_ in named) == (n > cap) for id_, n in lengths.items())
     assert "left out" in caplog.text
     with pytest.raises(DataError, match="every prompt is longer"):
-        fitting(samples, SPEC, make_settings(data={"max_prompt_tokens": 3}), loaded[1], tmp_path)
+        fitting(samples, tasks, make_settings(data={"max_prompt_tokens": 3}), loaded[1], tmp_path)
 
 
 def test_greedy_decoding_does_not_depend_on_the_batch_or_the_order(loaded, world, make_settings, text_pair):

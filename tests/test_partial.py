@@ -51,7 +51,7 @@ in_chunks(SAMPLES, Path({str(out)!r}), MARK, answer, size=2)
     here = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=here)
     assert "File too large" in done.stderr
-    assert kept(out, MARK, size=2) == 4
+    assert kept(out, MARK, size=2, of=7) == 4
     asked = []
     assert in_chunks(SAMPLES, out, MARK, lambda *chunk: asked.append(chunk[1]) or answer(*chunk), size=2) == ANSWERS
     assert asked == [2, 3]
@@ -76,7 +76,7 @@ def test_whole_chunks_of_this_work_are_kept_and_the_rest_is_written_over(tmp_pat
     out = tmp_path / "new" / "p.jsonl"
     out.parent.mkdir()
     part_of(out).write_text(lines(rows) + tail)
-    assert kept(out, MARK, size=2) == count
+    assert kept(out, MARK, size=2, of=7) == count
     assert [len(text) for text in in_chunks(SAMPLES, out, MARK, answer, size=2)] == [1] * 7
     before = rows[1 : count + 1]
     assert part_of(out).read_text() == lines([MARK, *before, *ANSWERS[count:]])
@@ -84,11 +84,14 @@ def test_whole_chunks_of_this_work_are_kept_and_the_rest_is_written_over(tmp_pat
 
 def test_what_is_whole_is_not_asked_and_is_dropped_when_written(tmp_path):
     out = tmp_path / "new" / "p.jsonl"
-    assert kept(out, MARK, size=7) == 0
+    assert kept(out, MARK, size=7, of=7) == 0
     assert in_chunks(SAMPLES, out, MARK, answer, size=7) == ANSWERS
     assert in_chunks(SAMPLES, out, MARK, never, size=7) == ANSWERS
+    part_of(out).unlink()
+    assert in_chunks(SAMPLES, out, MARK, answer, size=4) == ANSWERS  # a whole chunk, and a smaller one at the end
+    assert in_chunks(SAMPLES, out, MARK, never, size=4) == ANSWERS and kept(out, MARK, size=4, of=7) == 7
     drop(out)
-    assert kept(out, MARK, size=7) == 0 and not part_of(out).exists()
+    assert kept(out, MARK, size=7, of=7) == 0 and not part_of(out).exists()
 
 
 def test_a_prediction_that_was_cut_off_goes_on_and_ends_the_same(make_settings, tmp_path, monkeypatch):
@@ -99,7 +102,7 @@ def test_a_prediction_that_was_cut_off_goes_on_and_ends_the_same(make_settings, 
         )
 
     monkeypatch.setattr(inference, "CHUNK", 2)
-    undisturbed = inference.run_predict(settings("whole")).read_text()
+    undisturbed = inference.run_predict(settings("whole"))[0].read_text()
     real, calls = inference.generate, []
 
     def dying(*args, **kwargs):
@@ -113,6 +116,6 @@ def test_a_prediction_that_was_cut_off_goes_on_and_ends_the_same(make_settings, 
         inference.run_predict(settings("cut"))
     assert not (tmp_path / "cut.jsonl").exists() and (tmp_path / "cut.jsonl.part").exists()
     seen = []
-    out = inference.run_predict(settings("cut"), listener=lambda done, total: seen.append(done))
+    (out,) = inference.run_predict(settings("cut"), listener=lambda done, total: seen.append(done))
     assert out.read_text() == undisturbed and not (tmp_path / "cut.jsonl.part").exists()
     assert calls[:3] == [4, 4, 4] and sum(calls[3:]) == len(undisturbed.splitlines()) - 8 and seen[0] > 8

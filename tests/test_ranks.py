@@ -55,10 +55,11 @@ def settings_of(world, abrupt_model, tmp_path_factory):
     write_records(root / "rated.jsonl", [Rated(id=s.id, n=1, n_correct=n // 2 % 2) for n, s in enumerate(mixed)])
     template = conftest.make_settings.__wrapped__(world, abrupt_model, root)
 
-    def write(name, mixing=None, **trainer):
+    def write(name, mixing=None, corpora=None, **trainer):
+        several = {"corpora": corpora, "dir": None, "image_root": None, "guidelines": None}
         settings = template(
             run={"dir": str(root / name), "seed": SEED if mixing else 0},
-            data={**template().data.model_dump(mode="json"), "dir": str(root / "data")},
+            data={**template().data.model_dump(mode="json"), **(several if corpora else {"dir": str(root / "data")})},
             grpo={
                 **template().grpo.model_dump(mode="json", exclude_unset=True),
                 "rated": str(root / "rated.jsonl"),
@@ -179,11 +180,26 @@ def test_weights_are_saved_under_the_names_they_were_read_by(runs, engine, abrup
     assert names(runs[engine] / "grpo" / "model") == names(abrupt_model)
 
 
-def test_the_command_of_the_readme_starts_two_ranks(settings_of):
-    settings = settings_of("launched", max_steps=2)
+def apart(root, image_root):
+    """The mixed data of `settings_of` as two corpora."""
+    for split in ("train", "dev"):
+        mixed = read_samples(root / "data" / f"{split}.jsonl")
+        for name in ("more", "text"):
+            write_records(root / name / f"{split}.jsonl", [one for one in mixed if one.corpus == name])
+    named = {name: {"dir": str(root / name), "guidelines": "more"} for name in ("more", "text")}
+    return {**named, "more": {**named["more"], "image_root": str(image_root)}}
+
+
+def test_the_command_of_the_readme_starts_two_ranks_on_two_corpora(settings_of, world):
+    root = settings_of("launched").parent
+    settings = settings_of("launched", corpora=apart(root, world / "raw"), max_steps=2)
     launch = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--main_process_port", "0"]
     command = [*launch, "--config_file", str(LAUNCHERS / "ddp_cpu.yaml"), "-m", "morerl", "grpo", str(settings)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=HOME, env=ENV, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    checkpoint = settings.parent / "launched" / "grpo" / "checkpoints" / "checkpoint-2"
+    checkpoint = root / "launched" / "grpo" / "checkpoints" / "checkpoint-2"
     assert len(list(checkpoint.glob("rng_state_*.pth"))) == 2
+    log = log_of(root / "launched")
+    assert all({"dev/more", "dev/text"} < line.keys() for line in log if "dev_f1" in line)
+    paid = [(line["rewards/more/answer/mean"], line["rewards/text/answer/mean"]) for line in log if "reward" in line]
+    assert paid == [(None, 0.0), (0.0, None)]  # a window of texts, then one of pictures

@@ -14,6 +14,7 @@ from morerl.jsonl import read_samples, write_records
 from morerl.rewards import PRESETS, REWARDS, Case, Terms, Weighed, begins, check_rewards, compose, judge
 from morerl.schema import Rated
 from morerl.settings import Settings
+from morerl.tasks import load_tasks
 from morerl.training import grpo
 from morerl.training.callbacks import RewardStages
 
@@ -89,10 +90,10 @@ def test_what_cannot_be_meant_is_refused(fields, message):
 
 
 def test_a_task_that_nothing_pays_is_refused():
-    check_rewards(GrpoSettings(rewards="r2grpo"), ["extract", "entities"])
+    check_rewards(GrpoSettings(rewards="r2grpo"), {"": ["extract", "entities"]})
     with pytest.raises(ConfigError, match="nothing pays a right answer to 'pair'; add one of answer, r1_label"):
-        check_rewards(GrpoSettings(rewards="r2grpo"), ["extract", "pair"])
-    check_rewards(GrpoSettings(rewards={"r2grpo": 1, "answer": 1}), ["extract", "pair"])
+        check_rewards(GrpoSettings(rewards="r2grpo"), {"": ["extract", "pair"]})
+    check_rewards(GrpoSettings(rewards={"r2grpo": 1, "answer": 1}), {"": ["extract", "pair"]})
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_a_step_is_a_whole_number():
 def test_the_trainers_weights_are_those_of_the_step_whether_resumed_or_not():
     asked = GrpoSettings(rewards={"ner_f1": 1, "rel_f1": {"stages": [0, 2]}}, second_stage=0.5)
     trainer = SimpleNamespace(reward_weights=torch.tensor([1.0, 2.0]))
-    stages = RewardStages(trainer, asked)
+    stages = RewardStages(trainer, asked, compose(asked).values())
     seen = []
     for done in (0, 3, 4, 5, 2):  # the last as a run that goes on from step 2
         stages.on_step_begin(None, SimpleNamespace(global_step=done, max_steps=8), None)
@@ -137,7 +138,8 @@ def test_the_trainers_weights_are_those_of_the_step_whether_resumed_or_not():
 
 def asked_by_trl(preset, rows):
     """What TRL's callables say of (completion, sample) rows, by part."""
-    functions, weights = grpo.reward_functions(settings(rewards=preset), spec_of(rows[0][1]))
+    asked = settings(rewards=preset)
+    functions, weights = grpo.reward_functions(asked, load_tasks(asked))
     texts = [[{"role": "assistant", "content": text}] for text, _ in rows]
     samples = [sample.model_dump_json() for _, sample in rows]
     ids = [range(10)] * len(rows)
@@ -170,7 +172,8 @@ def test_a_completion_is_parsed_once_however_many_parts_are_asked(monkeypatch):
 
 
 def test_the_next_batch_is_judged_anew():
-    functions, _ = grpo.reward_functions(settings(rewards={"answer": 1}), spec_of(EXTRACT))
+    asked = settings(rewards={"answer": 1})
+    functions, _ = grpo.reward_functions(asked, load_tasks(asked))
     (answer,) = functions
     row = {"completion_ids": [[1]], "sample": [EXTRACT.model_dump_json()]}
     for text, value in ((right(EXTRACT), 1.0), (honest_wrong(EXTRACT), 0.0), (right(EXTRACT), 1.0)):

@@ -79,15 +79,15 @@ def test_a_window_reads_each_picture_once(narrow_model, tmp_path, monkeypatch):
 
 def test_a_window_opens_each_picture_once_however_long_it_serves(make_settings, world, monkeypatch):
     """TRL reads a window's rows once for each micro-step, and each prompt of it G times."""
-    from morerl.guidelines import load_spec
     from morerl.jsonl import read_samples
     from morerl.models.load import load_processing
+    from morerl.tasks import load_tasks
 
     settings, samples = make_settings(), read_samples(world / "data" / "train.jsonl")[:6]
     opened = counting(monkeypatch, rows, "load_views")
     processing = load_processing(settings.model.path)
     made = rows.make_dataset(
-        samples, load_spec("more"), settings, processing, lambda sample: {"sample": sample.id}, kept=6
+        samples, load_tasks(settings), settings, processing, lambda sample: {"sample": sample.id}, kept=6
     )
     for _ in range(3):
         stream = [row for row in range(len(samples)) for _ in range(8)]

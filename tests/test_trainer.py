@@ -148,7 +148,7 @@ def few_with_spread(completions, sample, **kwargs):
     return [float(n % 2) if '"text/1"' in row or '"more/train/000002"' in row else 0.0 for n, row in enumerate(sample)]
 
 
-grpo.reward_functions = lambda settings, spec: ([few_with_spread], [1.0])
+grpo.reward_functions = lambda settings, tasks: ([few_with_spread], [1.0])
 print(grpo.run_grpo(load_settings(Path(sys.argv[1]))))
 """
 

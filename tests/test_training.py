@@ -113,9 +113,9 @@ def test_grpo_goes_on_with_the_adapter_of_sft_and_is_held_to_it(make_settings, r
 def test_only_the_completion_is_learnt(make_settings, world, tmp_path):
     from trl import SFTConfig
 
-    from morerl.guidelines import load_spec
     from morerl.jsonl import read_samples
     from morerl.models.load import load_model, load_processing
+    from morerl.tasks import load_tasks
     from morerl.training.hooks import ResumableSFTTrainer
     from morerl.training.rows import make_dataset
 
@@ -124,7 +124,7 @@ def test_only_the_completion_is_learnt(make_settings, world, tmp_path):
     samples = read_samples(world / "data" / "train.jsonl")[:3]
     rows = make_dataset(
         samples,
-        load_spec("more"),
+        load_tasks(settings),
         settings,
         processing,
         lambda sample: {"completion": [{"role": "assistant", "content": "<think>x</think>"}]},
@@ -307,7 +307,7 @@ def test_rating_by_draws_counts_the_right_ones_of_n(make_settings, monkeypatch):
 
 def test_predictions_are_scored_and_a_missing_one_is_an_error(make_settings, world, tmp_path):
     settings = make_settings(predict={"model": make_settings().model.path, "out": str(tmp_path / "p.jsonl")})
-    out = run_predict(settings)
+    (out,) = run_predict(settings)
     gold = world / "data" / "test.jsonl"
     metrics = score_files(gold, out, "more")
     rows = list(read_records(out, Prediction))

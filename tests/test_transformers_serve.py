@@ -28,6 +28,7 @@ from morerl.models.transport import Transport
 from morerl.prompts.render import render
 from morerl.schema import Gold, Mention, Reasoning, Region, Sample
 from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings
+from morerl.tasks import ALONE, Corpus, Tasks
 from morerl.teacher.build import run_teach
 
 pytestmark = pytest.mark.slow
@@ -212,10 +213,11 @@ def test_pictures_are_read_and_counted_there(url, loud_model, pictured):
 def test_the_endpoint_writes_what_the_model_writes_here(url, loud_model, pictured):
     root, samples = pictured
     how = GenerateSettings(max_new_tokens=24, batch_size=1)
-    shown = {"prompt": PROMPT, "images": SQUARE, "image_root": root, "settings": how}
-    there = complete(samples, SPEC, base_url=url, model=str(loud_model), **shown)
+    shown = {"prompt": PROMPT, "images": SQUARE, "settings": how}
+    tasks = Tasks(corpora={ALONE: Corpus(spec=SPEC, guidelines="more", dir=root, image_root=root)})
+    there = complete(samples, tasks, base_url=url, model=str(loud_model), **shown)
     processing, model = load_processing(loud_model), load_model(loud_model, ModelSettings())
-    here = generate(model, processing, samples, SPEC, **shown)
+    here = generate(model, processing, samples, tasks, **shown)
     # this server keeps special tokens of another kind than the end, and takes off blanks at either end
     special = re.compile("|".join(map(re.escape, processing.tokenizer.all_special_tokens)))
     assert [special.sub("", one).strip() for (one,) in there] == [one.strip() for (one,) in here]

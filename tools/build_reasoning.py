@@ -164,7 +164,7 @@ def _audit(settings: Settings, options: Options, n: int) -> int:
 
     work = plan(settings, options)
     out = work.folder / "audit.html"
-    train = stream_samples(settings.data.dir / "train.jsonl")
+    train = stream_samples(work.inputs[0])
     kept, rejected = work.out, work.out.with_name("rejected.jsonl")
     root = settings.data.image_root
     write_audit(kept, rejected, train, work.spec, out, n=n, seed=settings.run.seed, image_root=root)

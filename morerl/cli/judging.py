@@ -81,8 +81,8 @@ def score(
 ) -> None:
     """Score predictions by a corpus's official protocol.
 
-    Of a run: `morerl score CONFIG` reads what `predict` wrote and writes a .metrics.json beside it. Of any files:
-    `morerl score --gold samples.jsonl --pred predictions.jsonl --protocol scier --out metrics.json`.
+    Of a run: `morerl score CONFIG` reads what `predict` wrote and writes a .metrics.json beside it, one a corpus. Of
+    any files: `morerl score --gold samples.jsonl --pred predictions.jsonl --protocol scier --out metrics.json`.
 
     Every sample needs a prediction; a completion that cannot be parsed is wrong, and counted by its problem. The
     protocols are more, sem2010, r1_re, scier, ner and ner_blog; metrics.json says what each counts.
@@ -92,16 +92,17 @@ def score(
             _alone(gold=gold, pred=pred, protocol=protocol, guidelines=guidelines, out=out)
             from morerl.inference import score_run
 
-            out, metrics = score_run(settings(config, overrides), draws=draws)
+            scored = score_run(settings(config, overrides), draws=draws)
         else:
             from morerl.evaluation import score_files
 
             if gold is None or pred is None:
                 raise usage("morerl score needs a run's YAML, or --gold and --pred")
-            metrics = score_files(gold, pred, guidelines, out, protocol=protocol, draws=draws)
-        show_metrics(metrics)
-        if out is not None:
-            say(f"wrote {out}")
+            scored = [(out, score_files(gold, pred, guidelines, out, protocol=protocol, draws=draws))]
+        for written, metrics in scored:
+            show_metrics(metrics)
+            if written is not None:
+                say(f"wrote {written}")
 
 
 def compare(

@@ -58,15 +58,15 @@ def grpo(config: Config, overrides: Overrides = None) -> None:
 def predict(config: Config, overrides: Overrides = None) -> None:
     """Answer a split: predict.split (default test) with predict.model (default: the latest stage's).
 
-    Writes <run.dir>/predictions/<stage>.<split>.jsonl, or predict.out.
+    Writes <run.dir>/predictions/<stage>.<split>.jsonl, or predict.out; of several corpora a file each.
     """
     with one_message():
         run = settings(config, overrides)
         from morerl.inference import run_predict
 
         with sample_bar("predict") as listener:
-            out = run_predict(run, listener=listener)
-        say(f"wrote {out}")
+            files = run_predict(run, listener=listener)
+        say(f"wrote {', '.join(map(str, files))}")
 
 
 def demo(

@@ -29,6 +29,7 @@ class Pool:
 
     ids: Sequence[str]
     pictures: Sequence[bool]  # has the row one? a window is of one kind
+    ratios: Sequence[float]  # how often a row is drawn beside one of the largest corpus (see tempered)
     mixing: MixingSettings
     size: int  # prompts in a window
     seed: int
@@ -117,7 +118,7 @@ def _why(pool: Pool, standing: Standing, row: int) -> Why:
 
 
 def _weight(pool: Pool, standing: Standing, row: int) -> float:
-    return weight(standing.rates[row], pool.mixing.floor)
+    return weight(standing.rates[row], pool.mixing.floor) * pool.ratios[row]
 
 
 def _draws(pool: Pool, standing: Standing, rows: Iterable[int]) -> list[Draw]:

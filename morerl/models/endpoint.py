@@ -22,6 +22,7 @@ from morerl.prompts.render import Messages, render
 from morerl.schema import Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
 from morerl.task import TaskSpec
+from morerl.tasks import Tasks
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,13 +45,12 @@ class _Question(NamedTuple):
 
 def complete(
     samples: Sequence[Sample],
-    spec: TaskSpec,
+    tasks: Tasks,
     *,
     base_url: str,
     model: str,
     prompt: PromptSettings,
     images: ImageSettings,
-    image_root: Path | None,
     settings: GenerateSettings,
     seed: int = 0,
     concurrency: int = 16,
@@ -68,8 +68,9 @@ def complete(
     question = _Question(transport, model, base_url, settings, [])
 
     async def answer(sample: Sample) -> list[str]:
+        spec, root = tasks.spec(sample), tasks.image_root(sample)
         # pictures take long to read and pack
-        messages = await asyncio.to_thread(_messages, sample, spec, prompt, images, image_root)
+        messages = await asyncio.to_thread(_messages, sample, spec, prompt, images, root)
         texts = await _drawn(messages, question, seed)
         on_batch(1)
         return texts

@@ -12,7 +12,7 @@ from morerl.models.load import Processing
 from morerl.prompts.render import Messages, render
 from morerl.schema import Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
-from morerl.task import TaskSpec
+from morerl.tasks import Tasks
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +24,10 @@ def generate(
     model: PreTrainedModel,
     processing: Processing,
     samples: Sequence[Sample],
-    spec: TaskSpec,
+    tasks: Tasks,
     *,
     prompt: PromptSettings,
     images: ImageSettings,
-    image_root: Path | None,
     settings: GenerateSettings,
     seed: int = 0,
     on_batch: Callable[[int], object] = lambda done: None,
@@ -47,7 +46,7 @@ def generate(
     out: list[list[str]] = [[] for _ in samples]
     try:
         for number, batch in enumerate(batches(samples, settings.batch_size)):
-            inputs = encode([samples[i] for i in batch], processing, spec, prompt, images, image_root)
+            inputs = encode([samples[i] for i in batch], processing, tasks, prompt, images)
             # fork_rng: drawing here must not move the random state of a training run around it
             with torch.no_grad(), torch.random.fork_rng():
                 torch.manual_seed(seed * 1_000_003 + number)
@@ -74,14 +73,17 @@ def batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:
 def encode(
     samples: Sequence[Sample],
     processing: Processing,
-    spec: TaskSpec,
+    tasks: Tasks,
     prompt: PromptSettings,
     images: ImageSettings,
-    image_root: Path | None,
 ) -> torch.Tensor:
     """The model's inputs for a batch, left-padded. Raises DataError for a picture that cannot be used."""
     chats = [
-        chat(sample, render(sample, spec, prompt, images), load_views(sample, processing, images, image_root))
+        chat(
+            sample,
+            render(sample, tasks.spec(sample), prompt, images),
+            load_views(sample, processing, images, tasks.image_root(sample)),
+        )
         for sample in samples
     ]
     return processing.reader.apply_chat_template(

@@ -91,11 +91,11 @@ def browser(run: Run, limit: int) -> dict[str, Any]:
     found = outcomes(run)
     chosen = set(choose(found, limit, run.seed))
     samples = [sample for sample in run.samples if sample.id in chosen]
-    names = list(dict.fromkeys(sample.image for sample in samples if sample.image is not None))
-    place = {name: index for index, name in enumerate(names)}
+    shown = dict.fromkeys((run.image_root(sample), sample.image) for sample in samples if sample.image is not None)
+    place = {one: index for index, one in enumerate(shown)}
     return {
         "stages": list(run.predictions),
-        "pictures": [picture(run.image_root, name).as_json() for name in names],
+        "pictures": [picture(root, name).as_json() for root, name in shown],
         "samples": [sample_json(sample, run, found[sample.id], place) for sample in samples],
         "total": dict(Counter(found.values())),
         "seed": run.seed,
@@ -109,14 +109,14 @@ def picture(root: Path | None, name: str) -> Picture:
     return thumbnail(root, name)
 
 
-def sample_json(sample: Sample, run: Run, state: Outcome, place: dict[str, int]) -> dict[str, Any]:
+def sample_json(sample: Sample, run: Run, state: Outcome, place: dict[tuple[Path | None, str], int]) -> dict[str, Any]:
     """One sample as the script draws it."""
     return {
         "id": sample.id,
         "state": state,
         "gold": written(sample.gold),
         "pieces": pieces(sample),
-        "picture": place[sample.image] if sample.image is not None else None,
+        "picture": place[run.image_root(sample), sample.image] if sample.image is not None else None,
         "boxes": [
             {"id": region.id, "box": region.box, "type": region.type, "role": role(sample, region.id)}
             for region in sample.regions

@@ -19,7 +19,7 @@ CHARTS = (
     ("Distance from the starting model", "KL", r"(?P<name>kl)"),
     ("Entropy", "nats a token", r"(?P<name>entropy)"),
     ("Gradient norm", "", r"(?P<name>grad_norm)"),
-    ("F1 on dev", "per cent, greedy decoding", r"(?P<name>dev_f1)"),
+    ("F1 on dev", "per cent, greedy decoding", r"(?P<name>dev_f1)|dev/(?P<corpus>.+)"),
 )
 
 

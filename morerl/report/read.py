@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 from morerl.config import dump_settings, load_settings
+from morerl.data_settings import ALONE
 from morerl.errors import DataError, MorerlError
 from morerl.jsonl import read_records, read_samples
 from morerl.schema import Metrics, Prediction, Rated, Sample
@@ -54,10 +55,11 @@ class Run:
     samples: list[Sample] = field(default_factory=list)
     notes: Notes = field(default_factory=dict)
 
-    @property
-    def image_root(self) -> Path | None:
-        """Where the pictures are, if the settings say so."""
-        return self.settings.data.image_root if self.settings else None
+    def image_root(self, sample: Sample) -> Path | None:
+        """Where the sample's picture is, if the settings say so."""
+        corpora = self.settings.data.each if self.settings else {}
+        corpus = corpora.get(ALONE) or corpora.get(sample.corpus)
+        return corpus.image_root if corpus else None
 
     @property
     def seed(self) -> int:
@@ -71,7 +73,10 @@ def read_run(run_dir: Path) -> Run:
         raise DataError(f"no run folder {run_dir}; want the run.dir of a run's settings")
     notes: Notes = {}
     settings = _read(notes, _home(run_dir, "config.yaml"), "config.yaml", load_settings, None)
+    names = list(settings.data.each) if settings else [ALONE]
     figures = _read_figures(notes, run_dir)
+    if names != [ALONE]:
+        notes["metrics.json"] = _figures_of_each(run_dir, names)
     return Run(
         name=run_dir.resolve().name,
         settings=settings,
@@ -84,7 +89,7 @@ def read_run(run_dir: Path) -> Run:
         logs=_read_logs(notes, run_dir),
         schedule=_read_log(notes, run_dir, "schedule.jsonl"),
         rated=_read(notes, run_dir, "rated.jsonl", lambda path: list(read_records(path, Rated)), []),
-        predictions=_read_predictions(notes, run_dir),
+        predictions=_read_predictions(notes, run_dir, names),
         samples=_read_test(notes, settings),
         notes=notes,
     )
@@ -131,6 +136,18 @@ def _read_figures(notes: Notes, run_dir: Path) -> dict[str, Any]:
     stages = {name: value for name, value in found.items() if name not in CONTROLS}
     primaries = {name: value.get("primary") or {} for name, value in found.items() if name in CONTROLS}
     return stages | {"controls": {name: primary.get("value") for name, primary in primaries.items()}}
+
+
+def _figures_of_each(run_dir: Path, names: list[str]) -> str:
+    """The official figure of every stage and corpus, in a sentence: figures of different kinds share no scale."""
+    told = []
+    for name in names:
+        for stage in by_stage(_test_files(run_dir, f".test.{name}.metrics.json")):
+            path = f"{stage}.test.{name}.metrics.json"
+            primary = _read({}, run_dir / "predictions", path, read_object, {}).get("primary")
+            if isinstance(primary, dict) and is_number(primary.get("value")):
+                told.append(f"{name} {primary.get('name')} {primary['value']:.2f} ({stage})")
+    return f"This run has {len(names)} corpora, on test: {', '.join(told) or 'not scored yet'}."
 
 
 def _test_files(run_dir: Path, suffix: str) -> list[str]:
@@ -188,17 +205,18 @@ def _read_log(notes: Notes, run_dir: Path, name: str) -> list[LogLine]:
     return lines
 
 
-def _read_predictions(notes: Notes, run_dir: Path) -> dict[str, dict[str, Prediction]]:
-    suffix = ".test.jsonl"
-    names = [name for name in _test_files(run_dir, suffix) if name not in CONTROLS]
-    if not names:
-        notes["predictions"] = f"predictions/ holds no <stage>{suffix}."
-    found = {}
-    for stage in by_stage(names):
-        records = _read(notes, run_dir, f"predictions/{stage}{suffix}", _read_prediction_file, [])
-        if records:
-            found[stage] = {record.id: record for record in records}
-    return found
+def _read_predictions(notes: Notes, run_dir: Path, names: list[str]) -> dict[str, dict[str, Prediction]]:
+    """Stage -> sample id -> prediction, those of several corpora together."""
+    found: dict[str, dict[str, Prediction]] = {}
+    for suffix in (".test.jsonl" if name == ALONE else f".test.{name}.jsonl" for name in names):
+        stages = [stage for stage in _test_files(run_dir, suffix) if stage not in CONTROLS]
+        if not stages:
+            notes["predictions"] = f"predictions/ holds no <stage>{suffix}."
+        for stage in by_stage(stages):
+            records = _read(notes, run_dir, f"predictions/{stage}{suffix}", _read_prediction_file, [])
+            if records:
+                found.setdefault(stage, {}).update({record.id: record for record in records})
+    return {stage: found[stage] for stage in by_stage(list(found))}
 
 
 def _read_prediction_file(path: Path) -> list[Prediction]:
@@ -209,7 +227,10 @@ def _read_test(notes: Notes, settings: Settings | None) -> list[Sample]:
     if settings is None:
         notes["test.jsonl"] = "Without config.yaml it is not known where the test samples are."
         return []
-    samples = _read(notes, settings.data.dir, "test.jsonl", read_samples, [])
-    if not samples and not (settings.data.dir / "test.jsonl").exists():
-        notes["test.jsonl"] = "test.jsonl is not in the data folder that config.yaml names (data.dir)."
-    return samples
+    found: list[Sample] = []
+    for corpus in settings.data.each.values():
+        samples = _read(notes, corpus.dir, "test.jsonl", read_samples, [])
+        if not samples and not (corpus.dir / "test.jsonl").exists():
+            notes["test.jsonl"] = "test.jsonl is not in the data folder that config.yaml names (data.dir)."
+        found += samples
+    return found

@@ -52,8 +52,12 @@ def meanings(settings: Settings | None) -> dict[str, str]:
     """Label or type -> what the run's guideline says of it, examples included; nothing where that cannot be read."""
     if settings is None:
         return {}
+    return {name: told for corpus in settings.data.each.values() for name, told in _meanings(corpus.guidelines).items()}
+
+
+def _meanings(guidelines: str) -> dict[str, str]:
     try:
-        spec = load_spec(settings.data.guidelines)
+        spec = load_spec(guidelines)
     except MorerlError:
         return {}
     answers = {name: _meaning(label) for label in spec.labels for name in (label.name, *label.aliases)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import ceil
+from types import MappingProxyType
 from typing import NamedTuple
 
 from morerl.errors import ConfigError
@@ -27,23 +28,29 @@ class Weighed(NamedTuple):
 
 
 Parts = Mapping[str, Weighed]
+ONE: Mapping[str, Iterable[Task]] = MappingProxyType({"": ()})
 
 
-def compose(settings: GrpoSettings) -> dict[str, Weighed]:
-    """The parts of the settings, presets spelled out; of a part named twice the last one counts.
+def compose(settings: GrpoSettings, corpus: str = "") -> dict[str, Weighed]:
+    """The parts for the samples of a corpus, presets spelled out; of a part named twice the last one counts.
 
     Raises ConfigError for unknown names and for gates that hang on themselves.
     """
     parts: dict[str, Weighed] = {}
-    for name, asked in settings.rewards.items():
+    where = _where(settings, corpus)
+    for name, asked in (settings.rewards_of[corpus] if settings.rewards_of else settings.rewards).items():
         if name in PRESETS:
             if asked.weight is None or asked.gate is not None:
-                raise ConfigError(f"grpo.rewards.{name}: a preset takes a weight alone; name its parts to change them")
+                raise ConfigError(f"{where}.{name}: a preset takes a weight alone; name its parts to change them")
             parts |= {part: _weighed(one, asked.weight) for part, one in PRESETS[name].items()}
         else:
             parts[name] = _weighed(asked, 1.0)
-    _check_names(parts)
+    _check_names(parts, where)
     return parts
+
+
+def _where(settings: GrpoSettings, corpus: str) -> str:
+    return f"grpo.rewards_of.{corpus}" if settings.rewards_of else "grpo.rewards"
 
 
 def _weighed(one: RewardSettings, times: float) -> Weighed:
@@ -51,18 +58,18 @@ def _weighed(one: RewardSettings, times: float) -> Weighed:
     return Weighed(times * first, times * second, one.gate)
 
 
-def _check_names(parts: Parts) -> None:
+def _check_names(parts: Parts, where: str) -> None:
     unknown = sorted({*parts} - {*REWARDS})
     if unknown:
         presets = ", ".join(PRESETS)
-        raise ConfigError(f"grpo.rewards: no reward named {unknown}; known: {', '.join(REWARDS)}; presets: {presets}")
+        raise ConfigError(f"{where}: no reward named {unknown}; known: {', '.join(REWARDS)}; presets: {presets}")
     for name, part in parts.items():
         if part.gate is not None and part.gate not in REWARDS:
-            raise ConfigError(f"grpo.rewards.{name}: no reward named {part.gate!r} to be its gate")
+            raise ConfigError(f"{where}.{name}: no reward named {part.gate!r} to be its gate")
         seen = [name]
         while (gate := parts[seen[-1]].gate if seen[-1] in parts else None) is not None:
             if gate in seen:
-                raise ConfigError(f"grpo.rewards.{name}: its gate hangs on itself: {' -> '.join([*seen, gate])}")
+                raise ConfigError(f"{where}.{name}: its gate hangs on itself: {' -> '.join([*seen, gate])}")
             seen.append(gate)
 
 
@@ -104,20 +111,26 @@ def begins(settings: GrpoSettings, steps: int) -> int:
     return ceil(at * steps) if at < 1 else int(at)
 
 
-def check_rewards(settings: GrpoSettings, tasks: Iterable[Task] = ()) -> None:
+def check_rewards(settings: GrpoSettings, asked: Mapping[str, Iterable[Task]] = ONE) -> None:
     """Refuses what `compose` refuses, a length no completion can reach, and a second stage like the first.
 
-    Of `tasks`, those that some sample asks, each must have a part that compares with gold. Raises ConfigError.
+    `asked`: corpus -> the tasks that some sample of it asks; each must have a part that compares with gold. The name of
+    a corpus that stands alone is "". Raises ConfigError.
     """
-    parts = compose(settings)
-    _check_length(settings, parts)
-    staged = [name for name, part in parts.items() if part.first != part.second]
+    each = {corpus: compose(settings, corpus) for corpus in asked}
+    staged = [name for parts in each.values() for name, part in parts.items() if part.first != part.second]
     if settings.second_stage is not None and not staged:
         raise ConfigError("grpo.second_stage is set, but no part of grpo.rewards has stages: [first, second]")
+    for corpus, parts in each.items():
+        _check_length(settings, parts)
+        _check_paid(parts, asked[corpus], _where(settings, corpus))
+
+
+def _check_paid(parts: Parts, tasks: Iterable[Task], where: str) -> None:
     for task in sorted(set(tasks)):
         fit = [name for name, one in REWARDS.items() if task in one.tasks and one.gold]
         if not any(name in fit and part.second > 0 for name, part in parts.items()):
-            raise ConfigError(f"grpo.rewards: nothing pays a right answer to {task!r}; add one of {', '.join(fit)}")
+            raise ConfigError(f"{where}: nothing pays a right answer to {task!r}; add one of {', '.join(fit)}")
 
 
 def _counts(parts: Parts, name: str) -> bool:

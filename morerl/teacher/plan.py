@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from morerl.errors import ConfigError, DataError
-from morerl.guidelines import guideline_file, load_spec
+from morerl.guidelines import guideline_file
 from morerl.jsonl import read_samples
 from morerl.models.address import key_for
 from morerl.partial import fingerprint
@@ -15,6 +15,7 @@ from morerl.runs import sha256
 from morerl.schema import Sample
 from morerl.settings import PriceSettings, Settings
 from morerl.task import TaskSpec
+from morerl.tasks import Corpus, load_tasks
 from morerl.teacher.choose import choose, part, some
 from morerl.teacher.strategies import STRATEGIES
 
@@ -55,7 +56,8 @@ class Work(NamedTuple):
 
 def plan(settings: Settings, options: Options = WHOLE) -> Work:
     """What there is to do. Raises ConfigError, DataError."""
-    path = settings.data.dir / "train.jsonl"
+    corpus = load_tasks(settings).only("the teacher")
+    path = corpus.file("train")
     if not path.is_file():
         raise DataError(f"{path} is missing; tools/prepare_corpus.py writes it")
     train = read_samples(path, limit=settings.data.limit)
@@ -65,12 +67,12 @@ def plan(settings: Settings, options: Options = WHOLE) -> Work:
     _check_strategy(chosen, settings, options)
     if settings.teach.strategy != "mimic":
         _check_endpoint(chosen, settings, options)
-    spec, files = load_spec(settings.data.guidelines), _inputs(chosen, settings)
+    files = _inputs(chosen, corpus, settings)
     relevant = _relevant(settings)
     # where the data lie is no part of the mark: machines that share the work may have them in different places
     hashed = [{**relevant, "data": None}, settings.run.seed, [sha256(path) for path in files]]
     folder = settings.run.dir
-    whole = Work(spec, chosen, chosen, files, relevant, fingerprint(hashed), folder / "teach", folder / OUT)
+    whole = Work(corpus.spec, chosen, chosen, files, relevant, fingerprint(hashed), folder / "teach", folder / OUT)
     work = whole if options.shard is None else part_of(whole, *options.shard)
     return work if options.limit is None else work._replace(now=some(work.chosen, options.limit, settings.run.seed))
 
@@ -128,12 +130,11 @@ def _relevant(settings: Settings) -> dict[str, Any]:
     return tree
 
 
-def _inputs(chosen: list[Sample], settings: Settings) -> list[Path]:
+def _inputs(chosen: list[Sample], corpus: Corpus, settings: Settings) -> list[Path]:
     """The files that what is asked depends on, pictures aside."""
     strategy = STRATEGIES[settings.teach.strategy]
     prompts = {TEMPLATES / f"{strategy.template(sample)}.jinja" for sample in chosen}
-    guideline = guideline_file(settings.data.guidelines)
-    return [settings.data.dir / "train.jsonl", guideline, strategy.WORDING, *sorted(prompts)]
+    return [corpus.file("train"), guideline_file(corpus.guidelines), strategy.WORDING, *sorted(prompts)]
 
 
 def price_of(settings: Settings) -> PriceSettings | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -15,13 +16,13 @@ from morerl.jsonl import write_json, write_text
 from morerl.models.generate import batches, generate
 from morerl.models.load import Processing
 from morerl.prompts.parse import parse
-from morerl.rewards import begins, compose
+from morerl.rewards import Weighed, begins
 from morerl.runs import read_json
 from morerl.schema import Sample
 from morerl.scoring import score
 from morerl.sections import DevSettings
 from morerl.settings import Settings
-from morerl.task import TaskSpec
+from morerl.tasks import ALONE, Tasks
 from morerl.training.checkpoint import commit, prepare
 from morerl.training.ranks import decodable
 
@@ -29,21 +30,23 @@ from morerl.training.ranks import decodable
 class DevScore(TrainerCallback):
     """Scores dev greedily every so many steps, and keeps the best model in <folder>/model.
 
+    The best by the plain mean over the corpora, where there are several.
+
     Step 0 counts, so that training which only harms leaves its start. Ties keep the earlier model.
     """
 
     def __init__(
         self,
         samples: Sequence[Sample],
-        spec: TaskSpec,
+        tasks: Tasks,
         settings: Settings,
         dev: DevSettings,
         processing: Processing,
         folder: Path,
     ) -> None:
-        self.samples = samples[: dev.limit]
-        self.spec, self.settings, self.dev, self.processing, self.folder = (
-            spec,
+        self.samples = [sample for group in tasks.by_corpus(samples).values() for sample in group[: dev.limit]]
+        self.tasks, self.settings, self.dev, self.processing, self.folder = (
+            tasks,
             settings,
             dev,
             processing,
@@ -64,9 +67,11 @@ class DevScore(TrainerCallback):
             self._score(state)
 
     def _score(self, state: TrainerState) -> None:
-        value = self._measure()
+        measured = self._measure()
+        value = fmean(measured.values())
+        of_each = {f"dev/{name}": one for name, one in measured.items() if name != ALONE}
         # not trainer.log: GRPO's would hand out its step's figures with this entry and lose them to the next
-        entry = {"dev_f1": value, "step": state.global_step}
+        entry = {"dev_f1": value, **of_each, "step": state.global_step}
         state.log_history.append(entry)
         control = self.trainer.control
         step_is_to_be_logged = control.should_log  # the call takes it back
@@ -76,8 +81,8 @@ class DevScore(TrainerCallback):
             self.best = value
             self._keep(state.global_step, value)
 
-    def _measure(self) -> float:
-        """The protocol's primary figure on dev, in per cent; each rank decodes its share of every batch."""
+    def _measure(self) -> dict[str, float]:
+        """The primary figure of each corpus's protocol on dev, in per cent; each rank decodes its share of a batch."""
         from accelerate.utils import gather_object
 
         accelerator = self.trainer.accelerator
@@ -90,21 +95,24 @@ class DevScore(TrainerCallback):
                 mine = [self.samples[row] for row in batch[rank::ranks] or batch[:1]]
                 read += zip((s.id for s in mine), self._answers(model, mine), strict=True)
         answers = dict(gather_object(read))
-        metrics = score(self.samples, [answers[s.id] for s in self.samples], self.spec, draws=0)
-        return float(metrics.primary["value"])
+        measured = {}
+        for name, samples in self.tasks.by_corpus(self.samples).items():
+            metrics = score(samples, [answers[s.id] for s in samples], self.tasks.corpora[name].spec, draws=0)
+            measured[name] = float(metrics.primary["value"])
+        return measured
 
     def _answers(self, model: Any, samples: Sequence[Sample]) -> list[Any]:
         texts = generate(
             model,
             self.processing,
             samples,
-            self.spec,
+            self.tasks,
             prompt=self.settings.prompt,
             images=self.settings.images,
-            image_root=self.settings.data.image_root,
             settings=self.settings.generate.model_copy(update={"temperature": 0.0, "n": 1}),
         )
-        return [parse(text[0], self.spec, sample).answer for sample, text in zip(samples, texts, strict=True)]
+        answered = zip(samples, texts, strict=True)
+        return [parse(text[0], self.tasks.spec(sample), sample).answer for sample, text in answered]
 
     def _keep(self, step: int, value: float) -> None:
         """Every rank saves (sharded weights need all of them); the first one moves the folder into place."""
@@ -142,17 +150,19 @@ class LogFile(TrainerCallback):
 class RewardStages(TrainerCallback):
     """Sets the trainer's reward weights by the step, so that a resumed run has those of an undisturbed one.
 
+    `parts`: those of the trainer's first reward functions, in their order.
+
     They are read when a window is scored; a window that serves several steps keeps what it was scored with.
     """
 
-    def __init__(self, trainer: Any, settings: GrpoSettings) -> None:
-        self.trainer, self.settings, self.parts = trainer, settings, compose(settings)
+    def __init__(self, trainer: Any, settings: GrpoSettings, parts: Iterable[Weighed]) -> None:
+        self.trainer, self.settings, self.parts = trainer, settings, list(parts)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         late = state.global_step >= begins(self.settings, state.max_steps)
-        weights = [part.second if late else part.first for part in self.parts.values()]
+        weights = [part.second if late else part.first for part in self.parts]
         weights += [0.0] * (len(self.trainer.reward_weights) - len(weights))  # of what is only watched
         self.trainer.reward_weights = self.trainer.reward_weights.new_tensor(weights)
 

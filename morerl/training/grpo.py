@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 from morerl.errors import DataError
 from morerl.jsonl import read_records
 from morerl.prompts.render import steps_of
-from morerl.rewards import Case, check_rewards, compose, judge, terms_of
+from morerl.rewards import Case, Weighed, check_rewards, compose, judge, terms_of
 from morerl.runs import begin, model_marks
-from morerl.schema import Rated, Sample
+from morerl.schema import Rated, Sample, Task
 from morerl.settings import Settings
-from morerl.task import TaskSpec
+from morerl.tasks import ALONE, Tasks, load_tasks
 from morerl.training.arguments import trainer_arguments
 from morerl.training.callbacks import RewardStages
 from morerl.training.order import plan_order
@@ -30,11 +30,11 @@ def run_grpo(settings: Settings, *, listener: Listener = lambda done, total, fig
 
     Raises ConfigError, DataError.
     """
-    check_rewards(settings.grpo)
+    tasks = load_tasks(settings)
+    check_rewards(settings.grpo, dict.fromkeys(tasks.corpora, ()))
     rated = settings.grpo.rated or settings.run.dir / "rated.jsonl"
     start = start_model(settings.grpo.model, settings.run.dir / "sft" / "model", "grpo.model")
-    data = settings.data.dir
-    done = begin(settings, "grpo", [rated, data / "train.jsonl", data / "dev.jsonl", *model_marks(start)])
+    done = begin(settings, "grpo", [rated, *tasks.files("train"), *tasks.files("dev"), *model_marks(start)])
     return done if done is not None else _train(settings, rated, start, listener)
 
 
@@ -58,10 +58,10 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
     unknown = next((id_ for id_ in ratings if id_ not in inputs.train), None)
     if unknown is not None:
         raise DataError(f"{rated}: {unknown!r} is not in the train split")
-    samples, lengths = fitting([inputs.train[id_] for id_ in ratings], inputs.spec, settings, processing, folder)
-    check_rewards(settings.grpo, {sample.task for sample in samples})
-    order = plan_order(samples, ratings, settings, arguments, inputs.spec)
-    rewards, weights = reward_functions(settings, inputs.spec)
+    samples, lengths = fitting([inputs.train[id_] for id_ in ratings], inputs.tasks, settings, processing, folder)
+    check_rewards(settings.grpo, asked_of(inputs.tasks, samples))
+    order = plan_order(samples, ratings, settings, arguments, inputs.tasks)
+    rewards, weights = reward_functions(settings, inputs.tasks)
     arguments.reward_weights = weights + [0.0] * len(order.watched)
     trainer = order.trainer(
         model=model,
@@ -72,7 +72,7 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
         longest_prompt=max(lengths),
         train_dataset=make_dataset(
             samples,
-            inputs.spec,
+            inputs.tasks,
             settings,
             processing,
             lambda sample: {"sample": sample.model_dump_json()},
@@ -81,39 +81,56 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
         **peft,
     )
     if settings.grpo.second_stage is not None:
-        trainer.add_callback(RewardStages(trainer, settings.grpo))
+        trainer.add_callback(RewardStages(trainer, settings.grpo, parts_of(settings, inputs.tasks).values()))
     return train_to_end(trainer, inputs, settings, "grpo", settings.grpo.dev, processing, listener)
 
 
-def reward_functions(settings: Settings, spec: TaskSpec) -> tuple[list[Callable[..., list[float | None]]], list[float]]:
-    """TRL reward callables, named as in the settings, and their weights from the second stage on (or all along)."""
-    parts = compose(settings.grpo)
+def asked_of(tasks: Tasks, samples: Iterable[Sample]) -> dict[str, set[Task]]:
+    """Corpus -> the tasks that its samples ask."""
+    return {name: {sample.task for sample in group} for name, group in tasks.by_corpus(samples).items()}
+
+
+def parts_of(settings: Settings, tasks: Tasks) -> dict[str, Weighed]:
+    """Every part by the name it is logged by: of one corpus its own, of several corpus/part."""
+    each = {corpus: compose(settings.grpo, corpus) for corpus in tasks.corpora}
+    return {_logged(corpus, name): part for corpus, parts in each.items() for name, part in parts.items()}
+
+
+def _logged(corpus: str, part: str) -> str:
+    return part if corpus == ALONE else f"{corpus}/{part}"
+
+
+def reward_functions(settings: Settings, tasks: Tasks) -> tuple[list[Callable[..., list[float | None]]], list[float]]:
+    """TRL reward callables, named as they are logged, and their weights from the second stage on (or all along).
+
+    A part says nothing (None) of other corpora's samples and of tasks it is not for.
+    """
+    parts = {corpus: compose(settings.grpo, corpus) for corpus in tasks.corpora}
     read = lru_cache(maxsize=64)(Sample.model_validate_json)  # a group's rows are one sample
     terms = cache(partial(terms_of, settings.grpo))
 
+    def earned(text: str, sample: Sample, tokens: int) -> dict[str, float | None]:
+        corpus, told = tasks.name(sample), terms(steps_of(sample, settings.prompt))
+        case = Case(completion=text, sample=sample, spec=tasks.spec(sample), terms=told, tokens=tokens)
+        return {_logged(corpus, name): value for name, value in judge(case, parts[corpus]).items()}
+
     # TRL asks part by part, each time for the same batch, which is read once
     @lru_cache(maxsize=1)
-    def columns(
+    def rows(
         texts: tuple[str, ...], samples: tuple[str, ...], tokens: tuple[int, ...]
-    ) -> dict[str, list[float | None]]:
-        judged = [
-            judge(
-                Case(completion=text, sample=one, spec=spec, terms=terms(steps_of(one, settings.prompt)), tokens=n),
-                parts,
-            )
-            for text, one, n in zip(texts, map(read, samples), tokens, strict=True)
-        ]
-        return {name: [one[name] for one in judged] for name in parts}
+    ) -> list[dict[str, float | None]]:
+        return [earned(*one) for one in zip(texts, map(read, samples), tokens, strict=True)]
 
-    return [_column(name, columns) for name in parts], [part.second for part in parts.values()]
+    weighed = parts_of(settings, tasks)
+    return [_column(name, rows) for name in weighed], [part.second for part in weighed.values()]
 
 
-def _column(name: str, columns: Callable[..., dict[str, list[float | None]]]) -> Callable[..., list[float | None]]:
+def _column(name: str, rows: Callable[..., list[dict[str, float | None]]]) -> Callable[..., list[float | None]]:
     def function(
         completions: list[Any], completion_ids: list[Any], sample: list[str], **kwargs: Any
     ) -> list[float | None]:
         texts = tuple(completion[0]["content"] for completion in completions)
-        return columns(texts, tuple(sample), tuple(map(len, completion_ids)))[name]
+        return [one.get(name) for one in rows(texts, tuple(sample), tuple(map(len, completion_ids)))]
 
     function.__name__ = name
     return function

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 from morerl.mixing.adaptive import Pool, start
 from morerl.mixing.lines import Prompt, Window, first_step, write_windows
 from morerl.mixing.schedule import Slot, schedule, windows
+from morerl.mixing.tempered import ratios, repeats
 from morerl.prompts.parse import parse
 from morerl.schema import Rated, Sample
 from morerl.scoring import is_right
 from morerl.settings import Settings
 from morerl.task import TaskSpec
+from morerl.tasks import Tasks
 
 Reward = Callable[..., list[float]]
 
@@ -26,29 +28,40 @@ class Order(NamedTuple):
 
 
 def plan_order(
-    samples: list[Sample], ratings: dict[str, Rated], settings: Settings, arguments: Any, spec: TaskSpec
+    samples: list[Sample], ratings: dict[str, Rated], settings: Settings, arguments: Any, tasks: Tasks
 ) -> Order:
     """The order of `samples`, which are the trainer's rows; a fixed one is written to <run.dir>/schedule.jsonl.
 
-    adaptive has as many windows as progressive would have. Raises DataError if nothing is hard.
+    Samples of small corpora come more often, as data.temperature says: in a fixed order by repeats, in adaptive by the
+    weight of their draw. adaptive has as many windows as progressive would have. Raises DataError if nothing is hard.
     """
     from morerl.training.adaptive import AdaptiveGRPOTrainer
     from morerl.training.trainer import ScheduledGRPOTrainer
 
     mixing, notes = settings.grpo.mixing, settings.run.dir / "schedule.jsonl"
     size = arguments.generation_batch_size // arguments.num_generations
-    rated = [ratings[sample.id] for sample in samples]
     has_picture = {sample.id: sample.image is not None for sample in samples}
+    ids = {name: [sample.id for sample in group] for name, group in tasks.by_corpus(samples).items()}
+    times = repeats(ids, settings.data.temperature, seed=settings.run.seed)
+    rated = [ratings[sample.id] for sample in samples for _ in range(times[sample.id])]
     epochs = schedule(rated, mixing, seed=settings.run.seed)
     cut = windows(epochs, size, has_picture.__getitem__, seed=settings.run.seed)
     if mixing.strategy != "adaptive":
         write_windows(notes, _lines(cut, ratings, mixing.hard_below, arguments))
         rows = {sample.id: row for row, sample in enumerate(samples)}
         return Order(ScheduledGRPOTrainer, {"windows": [[rows[slot.id] for slot in one] for one in cut]}, [])
-    ids, pictures = [sample.id for sample in samples], list(has_picture.values())
-    pool = Pool(ids=ids, pictures=pictures, mixing=mixing, size=size, seed=settings.run.seed)
-    options = {"windows": [[0] * size] * len(cut), "pool": pool, "standing": start(rated), "notes": notes}
-    return Order(AdaptiveGRPOTrainer, options, [solved_function(spec)])
+    ratio = ratios({name: len(of_corpus) for name, of_corpus in ids.items()}, settings.data.temperature)
+    pool = Pool(
+        ids=[sample.id for sample in samples],
+        pictures=list(has_picture.values()),
+        ratios=[ratio[tasks.name(sample)] for sample in samples],
+        mixing=mixing,
+        size=size,
+        seed=settings.run.seed,
+    )
+    standing = start([ratings[sample.id] for sample in samples])
+    options = {"windows": [[0] * size] * len(cut), "pool": pool, "standing": standing, "notes": notes}
+    return Order(AdaptiveGRPOTrainer, options, [solved_function(tasks)])
 
 
 def _lines(cut: list[list[Slot]], ratings: dict[str, Rated], hard_below: float, arguments: Any) -> Iterator[Window]:
@@ -68,11 +81,14 @@ def _lines(cut: list[list[Slot]], ratings: dict[str, Rated], hard_below: float, 
         )
 
 
-def solved_function(spec: TaskSpec) -> Reward:
+def solved_function(tasks: Tasks) -> Reward:
     """Which completions are right, by the rule that made rated.jsonl: the difficulty that adaptive follows."""
+
+    def right(text: str, asked: Sample, spec: TaskSpec) -> float:
+        return float(is_right(asked, parse(text, spec, asked).answer, spec))
 
     def solved(completions: list[Any], sample: list[str], **kwargs: Any) -> list[float]:
         pairs = zip(completions, map(Sample.model_validate_json, sample), strict=True)
-        return [float(is_right(asked, parse(one[0]["content"], spec, asked).answer, spec)) for one, asked in pairs]
+        return [right(one[0]["content"], asked, tasks.spec(asked)) for one, asked in pairs]
 
     return solved

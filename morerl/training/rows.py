@@ -15,7 +15,7 @@ from morerl.models.load import Processing
 from morerl.prompts.render import Messages, picture_count, render
 from morerl.schema import Sample
 from morerl.settings import Settings
-from morerl.task import TaskSpec
+from morerl.tasks import Tasks
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def make_dataset(
     samples: Sequence[Sample],
-    spec: TaskSpec,
+    tasks: Tasks,
     settings: Settings,
     processing: Processing,
     extra: Callable[[Sample], dict[str, Any]],
@@ -46,10 +46,10 @@ def make_dataset(
     @lru_cache(maxsize=kept)
     def row(index: int) -> dict[str, Any]:
         sample = samples[index]
-        messages = render(sample, spec, settings.prompt, settings.images)
+        messages = render(sample, tasks.spec(sample), settings.prompt, settings.images)
         if not with_images:
             return {"prompt": flat(messages), **extra(sample)}
-        pictures = load_views(sample, processing, settings.images, settings.data.image_root)
+        pictures = load_views(sample, processing, settings.images, tasks.image_root(sample))
         return {"prompt": messages, "images": pictures, **extra(sample)}
 
     if not with_images:
@@ -68,7 +68,7 @@ def flat(messages: Messages) -> Messages:
 
 
 def fitting(
-    samples: Sequence[Sample], spec: TaskSpec, settings: Settings, processing: Processing, folder: Path
+    samples: Sequence[Sample], tasks: Tasks, settings: Settings, processing: Processing, folder: Path
 ) -> tuple[list[Sample], list[int]]:
     """The samples whose prompt, image tokens included, is within data.max_prompt_tokens, and those lengths.
 
@@ -77,7 +77,7 @@ def fitting(
     """
     import json
 
-    lengths = [prompt_tokens(sample, spec, settings, processing) for sample in samples]
+    lengths = [prompt_tokens(sample, tasks, settings, processing) for sample in samples]
     cap = settings.data.max_prompt_tokens
     kept = [(sample, n) for sample, n in zip(samples, lengths, strict=True) if n <= cap]
     left_out = [(sample.id, n) for sample, n in zip(samples, lengths, strict=True) if n > cap]
@@ -100,9 +100,9 @@ def fitting(
     return [sample for sample, _ in kept], [n for _, n in kept]
 
 
-def prompt_tokens(sample: Sample, spec: TaskSpec, settings: Settings, processing: Processing) -> int:
+def prompt_tokens(sample: Sample, tasks: Tasks, settings: Settings, processing: Processing) -> int:
     """Length of the rendered prompt in tokens, every picture at the tokens it will take."""
-    messages = render(sample, spec, settings.prompt, settings.images)
+    messages = render(sample, tasks.spec(sample), settings.prompt, settings.images)
     text = processing.tokenizer.apply_chat_template(
         flat([{**m, "content": [b for b in m["content"] if b["type"] == "text"]} for m in messages]),
         chat_template=processing.reader.chat_template,
@@ -113,5 +113,5 @@ def prompt_tokens(sample: Sample, spec: TaskSpec, settings: Settings, processing
     if not picture_count(sample, settings.images):
         return tokens
     # each picture is framed by a start and an end token
-    pictures = load_views(sample, processing, settings.images, settings.data.image_root)
+    pictures = load_views(sample, processing, settings.images, tasks.image_root(sample))
     return tokens + sum(processing.image_tokens(*picture.size) + 2 for picture in pictures)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from morerl.errors import DataError
 from morerl.jsonl import read_records
+from morerl.mixing.tempered import repeats
 from morerl.models.load import load_processing
 from morerl.models.tiny import build_tiny
 from morerl.prompts.render import render, render_gold
-from morerl.runs import begin
+from morerl.runs import begin, reasoning_files
 from morerl.schema import Reasoning, Sample
 from morerl.settings import Settings
+from morerl.tasks import Tasks, load_tasks
 from morerl.training.arguments import trainer_arguments
 from morerl.training.checkpoint import commit, prepare
 from morerl.training.rows import fitting, make_dataset
@@ -25,29 +27,30 @@ def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figu
 
     Raises ConfigError, DataError.
     """
-    reasoning = settings.sft.reasoning or settings.run.dir / "reasoning.jsonl"
-    done = begin(settings, "sft", [reasoning, settings.data.dir / "train.jsonl", settings.data.dir / "dev.jsonl"])
+    tasks = load_tasks(settings)
+    done = begin(settings, "sft", [*reasoning_files(settings), *tasks.files("train"), *tasks.files("dev")])
     if done is not None:
         return done
-    return _train(settings, reasoning, listener)
+    return _train(settings, listener)
 
 
-def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str, Any]:
+def _train(settings: Settings, listener: Listener) -> dict[str, Any]:
     from trl import SFTConfig
 
     from morerl.training.hooks import ResumableSFTTrainer
 
     inputs = read_inputs(settings)
-    completions = read_completions(reasoning, inputs, bare=settings.sft.labels_only)
+    completions = read_completions(reasoning_files(settings), inputs, bare=settings.sft.labels_only)
     start = settings.model.path or _tiny(settings, inputs, completions)
     folder = settings.run.dir / "sft"
     chosen = [inputs.train[id_] for id_ in completions]
-    samples, prompt_lengths = fitting(chosen, inputs.spec, settings, load_processing(start), folder)
+    fit = fitting(chosen, inputs.tasks, settings, load_processing(start), folder)
+    samples, prompt_lengths = _tempered(*fit, inputs.tasks, settings)
     arguments = trainer_arguments(SFTConfig, settings.sft.trainer, folder, settings, settings.sft.dev, max_length=None)
     model, processing, peft = load_for_training(start, settings)
     dataset = make_dataset(
         samples,
-        inputs.spec,
+        inputs.tasks,
         settings,
         processing,
         lambda sample: {"completion": [{"role": "assistant", "content": completions[sample.id]}]},
@@ -64,17 +67,29 @@ def _train(settings: Settings, reasoning: Path, listener: Listener) -> dict[str,
     return train_to_end(trainer, inputs, settings, "sft", settings.sft.dev, processing, listener)
 
 
-def read_completions(path: Path, inputs: Inputs, *, bare: bool) -> dict[str, str]:
-    """Sample id -> the completion to learn. Raises DataError for an id that is not in train."""
+def read_completions(paths: Sequence[Path], inputs: Inputs, *, bare: bool) -> dict[str, str]:
+    """Sample id -> the completion to learn. Raises DataError for an id not in train, and for a file without chains."""
     completions = {}
-    for row in read_records(path, Reasoning):
-        sample = inputs.train.get(row.id)
-        if sample is None:
-            raise DataError(f"{path}: {row.id!r} is not in the train split; only train samples may be learnt from")
-        completions[row.id] = _bare(sample) if bare else row.completion
-    if not completions:
-        raise DataError(f"{path} holds no reasoning")
+    for path in paths:
+        rows = list(read_records(path, Reasoning))
+        if not rows:
+            raise DataError(f"{path} holds no reasoning")
+        for row in rows:
+            sample = inputs.train.get(row.id)
+            if sample is None:
+                raise DataError(f"{path}: {row.id!r} is not in the train split; only train samples may be learnt from")
+            completions[row.id] = _bare(sample) if bare else row.completion
     return completions
+
+
+def _tempered(
+    samples: list[Sample], lengths: list[int], tasks: Tasks, settings: Settings
+) -> tuple[list[Sample], list[int]]:
+    """The samples and their lengths, those of small corpora repeated as data.temperature says."""
+    ids = {name: [sample.id for sample in group] for name, group in tasks.by_corpus(samples).items()}
+    times = repeats(ids, settings.data.temperature, seed=settings.run.seed)
+    rows = [row for row, sample in enumerate(samples) for _ in range(times[sample.id])]
+    return [samples[row] for row in rows], [lengths[row] for row in rows]
 
 
 def _bare(sample: Sample) -> str:
@@ -98,6 +113,6 @@ def _tiny(settings: Settings, inputs: Inputs, completions: dict[str, str]) -> Pa
 
 def _words(settings: Settings, inputs: Inputs, completions: dict[str, str]) -> Iterator[str]:
     for sample in inputs.train.values():
-        prompt = render(sample, inputs.spec, settings.prompt, settings.images)[0]["content"][-1]["text"]
+        prompt = render(sample, inputs.tasks.spec(sample), settings.prompt, settings.images)[0]["content"][-1]["text"]
         yield f"system\nYou are a helpful assistant.\nuser\n{prompt}\nassistant\n"
     yield from completions.values()

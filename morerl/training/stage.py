@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from morerl.errors import ConfigError
-from morerl.guidelines import load_spec
-from morerl.jsonl import read_samples
 from morerl.models.load import (
     Processing,
     freeze_vision,
@@ -24,7 +22,7 @@ from morerl.runs import finish, read_json
 from morerl.schema import Sample
 from morerl.sections import DevSettings
 from morerl.settings import Settings
-from morerl.task import TaskSpec
+from morerl.tasks import Tasks, load_tasks
 from morerl.training.callbacks import DevScore, LogFile, ProgressBar
 from morerl.training.checkpoint import check_ranks, clear_unfinished, full_disk_explained, last_good, recover
 from morerl.training.ranks import ZeroWhereUnused
@@ -38,17 +36,13 @@ class Inputs:
 
     train: dict[str, Sample]  # by id
     dev: list[Sample]
-    spec: TaskSpec
+    tasks: Tasks
 
 
 def read_inputs(settings: Settings) -> Inputs:
-    """Train and dev samples and the task. The test split is never opened here."""
-    folder, limit = settings.data.dir, settings.data.limit
-    return Inputs(
-        train={sample.id: sample for sample in read_samples(folder / "train.jsonl", limit=limit)},
-        dev=read_samples(folder / "dev.jsonl", limit=limit),
-        spec=load_spec(settings.data.guidelines),
-    )
+    """Train and dev samples and their tasks. The test split is never opened here."""
+    tasks = load_tasks(settings)
+    return Inputs(train={sample.id: sample for sample in tasks.read("train")}, dev=tasks.read("dev"), tasks=tasks)
 
 
 def load_for_training(path: Path | str, settings: Settings) -> tuple[Any, Processing, dict[str, Any]]:
@@ -87,7 +81,7 @@ def train_to_end(
         recover(folder / "model")
         clear_unfinished(folder / "checkpoints")
     trainer.accelerator.wait_for_everyone()
-    keeper = DevScore(inputs.dev, inputs.spec, settings, dev, processing, folder)
+    keeper = DevScore(inputs.dev, inputs.tasks, settings, dev, processing, folder)
     keeper.trainer = trainer
     trainer.remove_callback(PrinterCallback)  # the log file and the progress bar say the same
     for callback in (keeper, LogFile(folder), ProgressBar(listener)):
