@@ -75,7 +75,7 @@ def run(seed: int, options: argparse.Namespace) -> Row:
 
 
 def run_labels(seed: int, arm: str, ids: list[str], options: argparse.Namespace) -> float:
-    """Test F1 of SFT on the bare labels of these train samples, from the weights and words the chains' arm began with."""
+    """Test F1 of SFT on the bare labels of these train samples, from the weights that the chains' arm began with."""
     home, here = options.starts / f"{seed}", options.runs / f"{seed}-{arm}"
     scored = here / "predictions" / "sft.test.metrics.json"
     if not scored.is_file():
@@ -117,10 +117,11 @@ def page(rows: list[Row], options: argparse.Namespace) -> str:
         [
             "# What a cold start is worth",
             "",
-            "Micro-F1 on the test split of the drawn world in per cent (`none` excluded), mean and 95 % t interval over",
-            "seeds; differences are paired by seed. Every arm of a seed starts from the same untrained model; those with",
-            f"SFT make the same number of its steps. There are chains for {few:.0f} samples (mean over seeds); with the",
-            f"rated samples, whose labels GRPO is checked against, {all_:.0f} are labelled. Dev chooses the checkpoint.",
+            "Micro-F1 on the test split of the drawn world in per cent (`none` excluded), mean and 95 % t interval "
+            "over seeds; differences are paired by seed. Every arm of a seed starts from the same untrained model; "
+            f"those with SFT make the same number of its steps. There are chains for {few:.0f} samples (mean over "
+            f"seeds); with the rated samples, whose labels GRPO is checked against, {all_:.0f} are labelled. Dev "
+            "chooses the checkpoint.",
             "",
             *lines,
             "",
