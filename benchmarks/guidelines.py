@@ -5,7 +5,8 @@
 Two relations are held out of training. For each way of asking (benchmarks/guideline_data.py) a model of random weights
 is trained on the others, for the same number of steps on the same samples, and asked about all: with the guideline of
 all relations in the prompt, and about the held-out ones also with a guideline of these alone, as R1-RE asks about
-another corpus. Dev has none of the held-out relations and chooses the checkpoint. Runs that are done are read, not run
+another corpus. The model of the last step is asked: dev, which has none of the held-out relations, can choose nothing
+here, and among checkpoints that all score 0 it would keep the untrained one. Runs that are done are read, not run
 again.
 """
 
@@ -55,12 +56,13 @@ HELD = {
     "scenes": ("/org/misc/present_in", "/per/per/opponent"),
     "sem2010": ("Content-Container", "Message-Topic"),
 }
-TRAIN, DEV, TEST = 4000, 100, 400  # samples; of the held-out relations TEST at most
+TRAIN, DEV, TEST = 4000, 40, 400  # samples; of the held-out relations TEST at most
 ALONE = "#alone"  # ends the id of a question whose guideline has the held-out relations alone
+STEPS = 400
 HOW = (
     *("data.max_prompt_tokens=512", "prompt.template=stepwise_brief"),
-    *("model.tiny.vocab_size=2048", "model.tiny.attention_dropout=0.0", "sft.dev.every_steps=100"),
-    *("sft.trainer.max_steps=400", "sft.trainer.warmup_steps=40", "sft.trainer.per_device_train_batch_size=16"),
+    *("model.tiny.vocab_size=2048", "model.tiny.attention_dropout=0.0", f"sft.dev.every_steps={STEPS}"),
+    *(f"sft.trainer.max_steps={STEPS}", "sft.trainer.warmup_steps=40", "sft.trainer.per_device_train_batch_size=16"),
     *("sft.trainer.learning_rate=3.0e-3", "sft.trainer.train_sampling_strategy=random"),
 )
 Row = dict[str, Any]
@@ -104,12 +106,13 @@ def sources(options: argparse.Namespace) -> None:
 def run(corpus: str, seed: int, way: str, options: argparse.Namespace) -> Row:
     """One model's figures, in per cent."""
     here = options.runs / f"{corpus}-{seed}-{way}"
-    answers = here / "predictions" / "sft.test.jsonl"
+    answers = here / "predictions.jsonl"
     if not answers.is_file():
         prepare(corpus, seed, way, options)
         own = [f"run.dir={here}", f"run.seed={seed}", f"data.dir={here / 'data'}"]
         own.append(f"data.guidelines={here / 'guideline.yaml'}")
         own += [f"data.image_root={options.starts / str(seed) / 'raw'}"] if corpus == "scenes" else []
+        own += [f"predict.model={here / 'sft' / 'checkpoints' / f'checkpoint-{STEPS}'}", f"predict.out={answers}"]
         for verb in ("sft", "predict"):
             call(options, "-m", "morerl", verb, CONFIGS[corpus], *own, *HOW)
     gold = {one.id: label(one) for one in read_samples(here / "data" / "test.jsonl")}
