@@ -30,6 +30,7 @@ import yaml
 from benchmarks.guideline_data import (
     WAYS,
     Names,
+    alike,
     apart,
     bare,
     chain,
@@ -159,7 +160,7 @@ def sentences(options: argparse.Namespace) -> tuple[TaskSpec, dict[str, list[Sam
     """SemEval-2010, each sentence from one entity to the other; the line that decides is all that is thought."""
     folder = options.runs / "sem2010"
     splits = {split: list(map(cut, read_samples(folder / f"{split}.jsonl"))) for split in SPLITS}
-    return load_spec("sem2010"), splits, lambda sample, line: f" {line}"
+    return alike(load_spec("sem2010")), splits, lambda sample, line: f" {line}"
 
 
 def scenes(home: Path, seed: int) -> tuple[TaskSpec, dict[str, list[Sample]], Think]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.guideline_data import CODES, WAYS, apart, called, chain, drawn, lines, naming, spec_of, told
+from benchmarks.guideline_data import CODES, WAYS, alike, apart, called, chain, drawn, lines, naming, spec_of, told
 from benchmarks.guidelines import ALONE, COLUMNS, CONFIGS, figures, page
 from morerl.guidelines import load_spec
 from morerl.prompts.parse import parse
@@ -66,6 +66,11 @@ def test_a_guideline_of_some_relations_says_nothing_of_the_others():
     assert not any(one.definition in asked.text or one.name in asked.text for one in LABELS if one.name in HELD)
     assert all(f"- {one.definition}: {one.name}\n" in asked.text for one in seen)
     assert called("Message-Topic(e1,e2)", names) == "Message-Topic(e1,e2)"
+
+
+def test_no_first_word_gives_the_label_for_no_relation_away():
+    assert {one.definition.split()[0] for one in alike(SPEC).labels} == {"X"}
+    assert alike(SPEC).answers == SPEC.answers
 
 
 def test_a_draw_is_a_quarter_without_a_relation():
