@@ -75,10 +75,10 @@ def defuse(messages: Messages, processing: Processing) -> Messages:
             text = text.replace(mark, mark[0] + _APART + mark[1:])
         return text
 
-    return [
-        {**one, "content": [{**part, "text": calm(part["text"])} if "text" in part else part for part in one["content"]]}
-        for one in messages
-    ]
+    def calmed(part: dict[str, Any]) -> dict[str, Any]:
+        return {**part, "text": calm(part["text"])} if "text" in part else part
+
+    return [{**one, "content": [calmed(part) for part in one["content"]]} for one in messages]
 
 
 def _tokens(chat: Messages, processing: Processing) -> list[int]:
