@@ -4,6 +4,7 @@ import struct
 import zlib
 
 import pytest
+from engine_models import build
 from PIL import Image
 
 from morerl import Extractor
@@ -127,3 +128,17 @@ def test_a_picture_is_opened_once_for_all_its_pairs(run, monkeypatch):
     extractor = Extractor.from_pretrained(run[0], image_root=run[1])
     result = extractor.extract("Hale helps Osei", "a.png", regions=BOXES, mentions=["Hale", "Osei"])
     assert len(result.answers) == 4 and len(opened) == 1
+
+
+def test_a_model_of_text_alone_with_short_windows_of_attention(narrow_model, run, tmp_path, caplog):
+    model, tokenizer = build("Qwen2", narrow_model)
+    model.config.update({"use_sliding_window": True, "sliding_window": 4, "layer_types": ["sliding_attention"] * 2})
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'][-1]['text'] }}{% endfor %}"
+    model.save_pretrained(tmp_path / "text")
+    tokenizer.save_pretrained(tmp_path / "text")
+    extractor = Extractor.from_pretrained(tmp_path / "text", ["per"], image_root=run[1], max_new_tokens=8)
+    assert [one.getMessage() for one in caplog.records if "by itself" in one.getMessage()] == [
+        "slower, for every prompt is read by itself: qwen2 attends over windows of 4 tokens, and a row may have 8"
+    ]
+    seen, unseen = extractor.extract_many(["Hale helps Osei", {"text": "Hale", "image": "a.png"}])
+    assert seen.error is None and unseen.error.reason == "no_pictures"

@@ -6,6 +6,7 @@ Left out on purpose: sampling; an extraction is the model's best answer.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ from morerl.task import TaskSpec
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+log = logging.getLogger(__name__)
 Views = dict[Box | None, "Image"]  # the parts of a record's picture, fitted; None: the whole
 
 
@@ -50,10 +52,13 @@ class Local:
         import torch
 
         from morerl.models.load import load_model, load_processing
+        from morerl.models.together import why_alone
 
         self._how, self.batch_size, self.ahead = how, batch_size, batch_size
         self._processing = load_processing(path)
         self._model = load_model(path, settings).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if (why := why_alone(self._model, self._processing, how.max_new_tokens)) is not None:
+            log.warning("slower, for every prompt is read by itself: %s", why)
 
     def look(self, image: str, regions: Sequence[Region]) -> Views:
         """The picture's parts that may be asked about. Raises ImageError, Unfit for a model that reads text only."""

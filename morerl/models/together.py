@@ -8,7 +8,6 @@ Left out on purpose: sampling (models/generate.py), beginnings within beginnings
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -23,7 +22,6 @@ from morerl.models.rollout import prompt_positions
 from morerl.models.tree import Group, Tree, tree_attention, unsuited
 from morerl.prompts.render import Messages
 
-log = logging.getLogger(__name__)
 Asked = TypeVar("Asked")
 
 
@@ -42,7 +40,7 @@ def respond(
     the GPU's memory does not hold them. The same with and without `share`, to rounding. Raises MorerlError for a
     single chat that does not fit.
     """
-    shared = share and _can_share(model, processing, max_new_tokens)
+    shared = share and why_alone(model, processing, max_new_tokens) is None
     out = [""] * len(chats)
     model.eval()
 
@@ -57,11 +55,9 @@ def respond(
     return out
 
 
-def _can_share(model: PreTrainedModel, processing: Processing, new: int) -> bool:
-    why = unreadable(processing) or unsuited(model, new)
-    if why is not None:
-        log.warning("every prompt is read by itself: %s", why)
-    return why is None
+def why_alone(model: PreTrainedModel, processing: Processing, max_new_tokens: int) -> str | None:
+    """Why every prompt is read by itself with this model and reader, or None."""
+    return unreadable(processing) or unsuited(model, max_new_tokens)
 
 
 def _batches(chats: Sequence[Messages], size: int) -> list[list[int]]:
