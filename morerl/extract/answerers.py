@@ -54,7 +54,7 @@ class Local:
         from morerl.models.load import load_model, load_processing
         from morerl.models.together import why_alone
 
-        self._how, self.batch_size, self.ahead = how, batch_size, batch_size
+        self._how, self.batch_size, self.batches_ahead = how, batch_size, 1
         self._processing = load_processing(path)
         self._model = load_model(path, settings).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if (why := why_alone(self._model, self._processing, how.max_new_tokens)) is not None:
@@ -92,7 +92,7 @@ class Server:
         key_for(base_url)
         self._url, self._model, self._how = base_url, model, how
         # a server takes a new question when one is done: the more are there, the rarer all wait for the last
-        self.batch_size, self.ahead = batch_size, 4 * batch_size
+        self.batch_size, self.batches_ahead = batch_size, 4
 
     def look(self, image: str, regions: Sequence[Region]) -> Views:
         """Only that the picture can be used; it is opened again when it is sent. Raises ImageError."""

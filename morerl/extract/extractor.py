@@ -141,7 +141,7 @@ class Extractor:
         return self._results(records, batch_size)
 
     def _results(self, records: Iterable[Any], batch_size: int | None) -> Iterator[Result]:
-        ahead = self._answerer.ahead if batch_size is None else batch_size
+        ahead = self._answerer.batches_ahead * (batch_size or self._answerer.batch_size)
         waiting: list[Prepared | Result] = []
         count = 0
         for raw in records:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container
+from functools import lru_cache
 
 from morerl.prompts.place import Span, occurrences
 
@@ -23,6 +24,7 @@ def loose(written: str, text: str, taken: Container[Span] = ()) -> Span | None:
     return next((span for span in places if span not in taken), None)
 
 
+@lru_cache(maxsize=8)  # one window is searched for many strings
 def plain(text: str) -> tuple[str, list[int]]:
     """The text without what does not count, and for each of its characters the one in `text` that it comes from."""
     out: list[str] = []
