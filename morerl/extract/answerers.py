@@ -20,6 +20,7 @@ from morerl.prompts.render import render
 from morerl.schema import Box, Region, Sample
 from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings
 from morerl.task import TaskSpec
+from morerl.tasks import alone
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -114,12 +115,11 @@ class Server:
             first, samples = items[rows[0]], [items[row].sample for row in rows]
             said = complete(
                 samples,
-                first.spec,
+                alone(first.spec, self._how.image_root),
                 base_url=self._url,
                 model=self._model,
                 prompt=first.prompt,
                 images=self._how.images,
-                image_root=self._how.image_root,
                 settings=GenerateSettings(max_new_tokens=self._how.max_new_tokens),
                 concurrency=batch_size,
             )

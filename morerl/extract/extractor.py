@@ -77,7 +77,7 @@ class Extractor:
         float32. Raises ConfigError or DataError for what cannot be used.
         """
         run = _run_of(path_or_id)
-        own = load_spec(run.data.guidelines) if run is not None else None
+        own = load_spec(run.data.guidelines) if run is not None and run.data.guidelines is not None else None
         known = of_spec(own) if own is not None else None
         given = known if known is not None and schema is None and relations is None else wanted(schema, relations)
         prompt = run.prompt if run is not None and given == known else PromptSettings()
