@@ -15,7 +15,7 @@ from morerl.errors import DataError
 from morerl.report import write_report
 from morerl.report.browser import choose, outcome, pieces, split_thought, steps
 from morerl.report.charts import line_chart, thin, ticks
-from morerl.report.write import script_json
+from morerl.report.page import script_json
 from morerl.schema import Prediction, Sample
 from morerl.settings import Settings
 
