@@ -10,12 +10,26 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+)
 KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowDown": 40, "ArrowUp": 38, "Escape": 27}
+# moves two pipes to descriptors 3 and 4, where Chromium wants them, and becomes Chromium
+SHIM = """import fcntl, os, sys
+pipes = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 10) for number in sys.argv[1:3]]
+for at, pipe in enumerate(pipes, 3):
+    os.dup2(pipe, at)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 PATIENCE = 60  # seconds; a busy machine is slow, and a page that never comes is a failure all the same
 
 
@@ -26,15 +40,14 @@ class Chromium:
         reads, self._out = os.pipe()
         self._in, writes = os.pipe()
         command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"]
-        # descriptors 3 and 4 are free in a child that inherits none but these
-        shell = ["/bin/sh", "-c", f'exec 3<&{reads} 4>&{writes}; exec "$@"', "sh", *command]
+        shim = [sys.executable, "-c", SHIM, str(reads), str(writes), *command]
         with open(profile.with_suffix(".log"), "wb") as log:
-            self._process = subprocess.Popen(shell, pass_fds=(reads, writes), stdout=log, stderr=log)
+            self._process = subprocess.Popen(shim, pass_fds=(reads, writes), stdout=log, stderr=log)
         os.close(reads)
         os.close(writes)
         self._buffer, self._number, self._session = b"", 0, None
         self.errors, self.requests, self._events = [], [], []
-        target = self.send("Target.getTargets")["targetInfos"][0]["targetId"]
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
@@ -75,15 +88,16 @@ class Chromium:
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"][:100])
 
-    def open(self, page: Path, *, fragment: str = "", width: int = 1280, height: int = 900, theme: str = "light") -> None:
+    def open(self, page: Path, *, fragment: str = "", width: int = 1280, theme: str = "light") -> None:
         """Loads a file until its first sample stands there (or at once where it has no samples)."""
         self.errors, self.requests = [], []
         self.send("Page.navigate", url="about:blank")
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.send("Emulation.setDeviceMetricsOverride", **metrics)
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
         self.send("Page.navigate", url=page.as_uri() + fragment)
-        self.until("document.readyState === 'complete' && (!document.getElementById('samples') || !!document.querySelector('.stage > *'))")
+        self.until("document.readyState === 'complete'")
+        self.until("!document.getElementById('samples') || !!document.querySelector('.stage > *')")
 
     def run(self, script: str):
         """The value of an expression, which the page's own policy would not let in."""
@@ -110,15 +124,20 @@ class Chromium:
 
     def click(self, selector: str) -> None:
         """Clicks the middle of the first element that fits, scrolled into view."""
-        place = f"(() => {{ const node = document.querySelector({json.dumps(selector)}); node.scrollIntoView({{ block: 'center' }});"
-        box = self.run(place + " const r = node.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()")
+        node = f"document.querySelector({json.dumps(selector)})"
+        self.run(f"{node}.scrollIntoView({{ block: 'center' }})")
+        box = self.run(
+            f"(({{ x, y, width, height }}) => [x + width / 2, y + height / 2])({node}.getBoundingClientRect())"
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
     def pick(self, label: str, value: str) -> None:
-        """Chooses an option of the select of that name."""
+        """Chooses an option of the select of that name, or sets the text of such a field."""
         node = f"document.querySelector({json.dumps(f'[aria-label={json.dumps(label)}]')})"
-        self.run(f"{node}.value = {json.dumps(value)}; {node}.dispatchEvent(new Event('change'))")
+        self.run(f"{node}.value = {json.dumps(value)}")
+        for event in ("input", "change"):
+            self.run(f"{node}.dispatchEvent(new Event('{event}'))")
 
     def text(self, selector: str) -> str:
         """What the first element that fits shows."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from morerl.prompts.parse import parse
 from morerl.prompts.render import describe
-from morerl.report.pictures import Picture, thumbnail
+from morerl.report.pictures import NO_ROOT, Picture, thumbnail
 from morerl.report.quotes import Pieces, quoted, text_forms
 from morerl.report.reasons import NO_REPLY, REASONS
 from morerl.report.said import MAX_CHARACTERS, role, stated, steps
@@ -134,7 +134,7 @@ def _asked(sample: Sample, answer: str | Extraction | None, spec: TaskSpec, root
 
 def _picture(root: Path | None, name: str) -> Picture:
     if root is None:
-        return Picture(reason="data.image_root is not set in config.yaml")
+        return Picture(reason=NO_ROOT)
     return thumbnail(root, name)
 
 

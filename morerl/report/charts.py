@@ -19,6 +19,7 @@ STRETCHES = 40  # of a trend
 
 Point = tuple[float, float]
 Series = dict[str, list[Point]]
+Against = tuple[Series, str, str]  # another run's series, its name, and the name of the run itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +59,11 @@ class Chart:
 
 
 def line_chart(
-    title: str, series: Series, *, unit: str = "", x_label: str = "step", others: Series | None = None, other: str = ""
+    title: str, series: Series, *, unit: str = "", x_label: str = "step", against: Against | None = None
 ) -> Chart | None:
-    """A chart of the series that have points, finite ones; None if none has any.
-
-    `others` are the same series of the run called `other`: in the same colours, told apart by their dashes.
-    """
-    colors = {name: number for number, name in enumerate({**series, **(others or {})})}
-    named = [(name, colors[name], False, points) for name, points in series.items()]
-    named += [(f"{name}, {other}", colors[name], True, points) for name, points in (others or {}).items()]
-    kept = [(name, color, dashed, sorted(points)) for name, color, dashed, points in named if points]
+    """A chart of the series that have points, finite ones; None if none has any. `against`: another run's, dashed."""
+    lines = _named(series, against) if against else [(name, n, False, p) for n, (name, p) in enumerate(series.items())]
+    kept = [(name, color, dashed, sorted(points)) for name, color, dashed, points in lines if points]
     if not kept:
         return None
     every = [point for *_, points in kept for point in points]
@@ -84,6 +80,17 @@ def line_chart(
         x_ticks=tuple(Tick(at=across(value), text=number(value)) for value in x_values),
         y_ticks=tuple(Tick(at=up(value), text=number(value)) for value in y_values),
     )
+
+
+def _named(series: Series, against: Against) -> list[tuple[str, int, bool, list[Point]]]:
+    """(legend, colour, dashed, points): the same colours for the same series, or for runs where there is but one."""
+    others, other, own = against
+    colors = {name: number for number, name in enumerate({**series, **others})}
+    if len(colors) == 1:
+        runs = [(other, 0, True, points) for points in others.values()]
+        return runs + [(own, 1, False, points) for points in series.values()]
+    lines = [(name, colors[name], False, points) for name, points in series.items()]
+    return lines + [(f"{name}, {other}", colors[name], True, points) for name, points in others.items()]
 
 
 def ticks(low: float, high: float, want: int = 5) -> list[float]:

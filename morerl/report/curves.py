@@ -25,12 +25,15 @@ CHARTS = (
 )
 
 
-def stage_charts(log: list[LogLine], *, others: list[LogLine] | None = None, other: str = "") -> list[Chart]:
-    """The charts a stage's log has points for, in the order of CHARTS; over them the log of the run called `other`."""
+def stage_charts(log: list[LogLine], against: tuple[list[LogLine], str, str] | None = None) -> list[Chart]:
+    """The charts a stage's log has points for, in the order of CHARTS.
+
+    `against`: the same log of another run, its name, and the name of the run itself.
+    """
     charts = []
     for title, unit, pattern in CHARTS:
-        own, theirs = _series(log, pattern), _series(others or [], pattern)
-        charts.append(line_chart(title, own, unit=unit, others=theirs, other=other))
+        other = (_series(against[0], pattern), *against[1:]) if against else None
+        charts.append(line_chart(title, _series(log, pattern), unit=unit, against=other))
     return [chart for chart in charts if chart]
 
 

@@ -15,6 +15,7 @@ from morerl.errors import ImageError
 from morerl.images import open_image
 
 LONGEST_SIDE = 320
+NO_ROOT = "data.image_root is not set in config.yaml"
 # longest side in pixels and WebP's quality, from the best to what fits any budget a page has
 LADDER = ((480, 80), (320, 70), (256, 60), (208, 50), (160, 45), (112, 40), (72, 35))
 
@@ -44,22 +45,29 @@ def thumbnail(root: Path, name: str) -> Picture:
 
 def gallery(files: Iterable[tuple[Path | None, str]], room: int) -> list[Picture]:
     """Each (root, name) as large and sharp as `room` bytes of data URI a picture allow; a bad one gives its reason."""
-    return [_fitted(root, name, room) for root, name in files]
+    made, rung = [], 0
+    for root, name in files:
+        image = Picture(reason=NO_ROOT) if root is None else _opened(root, name)
+        if isinstance(image, Picture):
+            made.append(image)
+            continue
+        # pictures of a corpus are much alike, so that the last one's rung tells where to begin
+        rung, one = _fitted(image, room, max(rung - 1, 0))
+        made.append(one)
+    return made
 
 
-def _fitted(root: Path | None, name: str, room: int) -> Picture:
-    if root is None:
-        return Picture(reason="data.image_root is not set in config.yaml")
-    image = _opened(root, name)
-    if isinstance(image, Picture):
-        return image
-    for side, quality in LADDER:
+def _fitted(image: Image.Image, room: int, first: int) -> tuple[int, Picture]:
+    """The first rung from `first` on that fits, or the last of all."""
+    for rung in range(first, len(LADDER)):
+        side, quality = LADDER[rung]
         small = image.copy()
         small.thumbnail((side, side))
-        uri = _uri("webp", _encode(small, "webp", quality=quality))
+        # method 0 is thirty times as fast as the default, and hardly larger at these sizes
+        uri = _uri("webp", _encode(small, "webp", quality=quality, method=0))
         if len(uri) <= room:
             break
-    return Picture(uri=uri, width=small.width, height=small.height)
+    return rung, Picture(uri=uri, width=small.width, height=small.height)
 
 
 def _opened(root: Path, name: str) -> Image.Image | Picture:

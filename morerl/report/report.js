@@ -190,13 +190,15 @@ function jump(event) {
   const cell = event.target.closest(".jump");
   if (!cell || !state.rows) return;
   const pick = (select, label) => {
+    if (label === undefined) return;
     const value = `=${label}`;
     // no sample of the page may have it; the filter must say so, not fall back to "any"
     if (![...select.options].some((option) => option.value === value)) select.append(make("option", { value }, `${label} (0)`));
     select.value = value;
   };
-  for (const part of ["outcome", "error", "hard", "search"]) state.parts[part].value = "";
-  pick(state.parts.gold, cell.dataset.gold);
+  for (const part of ["outcome", "error", "gold", "predicted", "hard", "search"]) state.parts[part].value = "";
+  if (cell.dataset.gold) pick(state.parts.gold, cell.dataset.gold);
+  pick(state.parts.error, cell.dataset.error);
   pick(state.parts.predicted, cell.dataset.predicted);
   filter();
   document.getElementById("browser").scrollIntoView();

@@ -91,7 +91,9 @@ function answerOf(sample, i) {
   const list = make("ol", { class: "steps" });
   for (const [title, body] of answer.steps) list.append(make("li", { dir: "auto" }, make("b", {}, title), ` ${body}`));
   if (answer.steps.length) box.append(list);
-  box.append(make("pre", { dir: "auto" }, answer.rest || "(nothing outside the reasoning)"));
+  const rest = make("pre", { dir: "auto" }, answer.rest || "(nothing outside the reasoning)");
+  // of an extraction the spans and arcs say it better
+  box.append(answer.found ? make("details", {}, make("summary", {}, "As it was written"), rest) : rest);
   if (answer.drawn > 1) box.append(make("p", { class: "hint" }, `The first of ${answer.drawn} completions, of which ${answer.passed} are right.`));
   return box;
 }

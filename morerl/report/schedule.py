@@ -33,14 +33,14 @@ def epochs(schedule: list[LogLine]) -> list[tuple[str, int, int]]:
     return [(str(epoch), counts[epoch, "hard"], counts[epoch, "easy"]) for epoch in numbers]
 
 
-def schedule_charts(schedule: list[LogLine], *, others: list[LogLine] | None = None, other: str = "") -> list[Chart]:
-    """What each window was drawn for, and how hard its samples were, by step; over them those of the run `other`."""
+def schedule_charts(schedule: list[LogLine], against: tuple[list[LogLine], str, str] | None = None) -> list[Chart]:
+    """What each window was drawn for, and how hard its samples were, by step; `against` as of `stage_charts`."""
     pairs = (
         ("What a window holds", "share of its prompts, by why they were drawn", _shares),
         ("Pass rate of what is drawn", "mean, as known before the draw", _rates),
     )
     charts = [
-        line_chart(title, series(schedule), unit=unit, others=series(others or []), other=other)
+        line_chart(title, series(schedule), unit=unit, against=(series(against[0]), *against[1:]) if against else None)
         for title, unit, series in pairs
     ]
     return [chart for chart in charts if chart]

@@ -17,8 +17,10 @@ function textOf(text, spans) {
 
 function marked(node, spans, end) {
   const mark = make("mark", { class: [...new Set(spans.map((span) => span.kind))].join(" ") }, node);
-  const types = spans.filter((span) => span.end === end && span.type).map((span) => span.type);
-  if (types.length) mark.dataset.type = [...new Set(types)].join(" · ");
+  for (const { type, kind } of spans.filter((span) => span.end === end && span.type)) {
+    // drawn by the stylesheet, so that a type is never taken for a word of the text
+    mark.append(make("i", { class: kind, "data-type": type }));
+  }
   for (const span of spans) (span.nodes ??= []).push(mark);
   return mark;
 }
@@ -130,7 +132,9 @@ function drawArcs(view) {
     .map(({ item, kind }, i) => ({ i, kind, label: item.label, head: places.get(placeKey(item.head)), tail: places.get(placeKey(item.tail)) }))
     .filter((arc) => arc.head && arc.tail);
   spread(arcs);
-  for (const arc of arcs) layer.append(arcNode(arc, arcs.length <= LABELLED));
+  layer.classList.toggle("many", arcs.length > LABELLED);
+  const taken = [];
+  for (const arc of arcs) layer.append(arcNode(arc, arcs.length <= LABELLED, taken));
 }
 
 function anchorAbove(span, base) {
@@ -152,14 +156,27 @@ function spread(arcs) {
   }
 }
 
-function arcNode({ i, kind, label, from, to }, labelled) {
-  const [x1, y1] = from;
-  const [x2, y2] = to;
+function arcNode({ i, kind, label, from, to }, labelled, taken) {
+  const [[x1, y1], [x2, y2]] = [from, to];
   const rise = y1 === y2 ? Math.min(30, 12 + Math.abs(x2 - x1) / 10) : 26;
   const d = `M${x1},${y1}C${x1},${y1 - rise} ${x2},${y2 - rise} ${x2},${y2}M${x2 - 3.5},${y2 - 6}L${x2},${y2}L${x2 + 3.5},${y2 - 6}`;
-  const middle = [(x1 + x2) / 2, (y1 + y2) / 2 - rise * 0.75];
+  const along = (t) => bezier([from, [x1, y1 - rise], [x2, y2 - rise], to], t);
+  const [x, y] = freePlace(along, label.length * 3.3, y1 === y2 ? [0.5, 0.35, 0.65, 0.2, 0.8] : [0.88, 0.12, 0.8, 0.2, 0.5], taken);
   const group = draw("g", { class: `${kind}${labelled ? " labelled" : ""}`, "data-relation": i });
-  const words = draw("text", { x: middle[0], y: middle[1] - 2, "text-anchor": "middle" }, label);
+  const words = draw("text", { x, y: y - 3, "text-anchor": "middle" }, label);
   group.append(draw("path", { d, class: "halo" }), draw("path", { d, class: "line" }), words);
   return group;
+}
+
+function bezier([a, b, c, d], t) {
+  const u = 1 - t;
+  return [0, 1].map((k) => u ** 3 * a[k] + 3 * u * u * t * b[k] + 3 * u * t * t * c[k] + t ** 3 * d[k]);
+}
+
+// the first place along an arc where its label lies over no other; ends first between lines, for there no words stand
+function freePlace(along, half, tries, taken) {
+  const clear = ([x, y]) => taken.every((one) => Math.abs(one.x - x) > one.half + half || Math.abs(one.y - y) > 11);
+  const [x, y] = tries.map(along).find(clear) ?? along(tries[0]);
+  taken.push({ x, y, half });
+  return [Math.max(x, half), y];
 }

@@ -111,8 +111,8 @@ def confusion(counts: Counts) -> Confusion | None:
     golds = [name for name in counts if name in predicted or any(counts[name].values())]
     if not golds:
         return None
-    golds.sort(key=lambda name: -sum(counts[name].values()))
-    columns = (*golds, *sorted(predicted - set(golds)))
+    golds.sort(key=lambda name: (name == spans.SPURIOUS, -sum(counts[name].values())))
+    columns = tuple(name for name in (*golds, *sorted(predicted - set(golds))) if name != spans.SPURIOUS)
     return Confusion(
         columns=columns,
         rows=tuple((gold, _cells(gold, counts[gold], columns)) for gold in golds),

@@ -58,7 +58,7 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
         times=figures.bars(run.seconds, of_sum=True),
         difficulty=figures.difficulty(run.rated),
         epochs=schedule.epochs(run.schedule),
-        mixing=schedule.schedule_charts(run.schedule, **_others(versus, versus.schedule if versus else None)),
+        mixing=schedule.schedule_charts(run.schedule, versus and (versus.schedule, versus.name, run.name)),
         unparseable=UNPARSEABLE,
         curves=_curves(run, versus),
         samples=any(one.samples for one in shown),
@@ -122,13 +122,9 @@ def _pictures(shown: list[Shown], room: int) -> Markup:
     return lines(one.as_json() for one in gallery(files, room // (len(files) or 1)))
 
 
-def _others(versus: Versus | None, log: Any) -> dict[str, Any]:
-    return {"others": log, "other": versus.name} if versus else {}
-
-
 def _curves(run: Run, versus: Versus | None) -> dict[str, list[charts.Chart]]:
     stages = list(dict.fromkeys([*run.logs, *(versus.logs if versus else ())]))
     return {
-        stage: stage_charts(run.logs.get(stage, []), **_others(versus, versus.logs.get(stage) if versus else None))
+        stage: stage_charts(run.logs.get(stage, []), versus and (versus.logs.get(stage, []), versus.name, run.name))
         for stage in stages
     }
