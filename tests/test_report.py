@@ -79,8 +79,13 @@ def written(run: Path) -> tuple[str, Page, dict]:
 
 def unpacked(page: Page) -> dict:
     """The data as the script reads it, with the pictures among it."""
-    data = json.loads(gzip.decompress(base64.b64decode(page.raw["script", "data"])))
-    return data | {"pictures": [json.loads(line) for line in page.raw.get(("script", "pictures"), "").splitlines()]}
+    data, told = (json.loads(gzip.decompress(base64.b64decode(page.raw["script", id_]))) for id_ in ("data", "told"))
+    assert len(told) == len(data["samples"])
+    return (
+        data
+        | {"told": told}
+        | {"pictures": [json.loads(line) for line in page.raw.get(("script", "pictures"), "").splitlines()]}
+    )
 
 
 def test_nothing_of_the_run_becomes_markup(run):
@@ -369,7 +374,7 @@ def test_several_corpora_are_several_sets(tmp_path, run):
     predictions = run / "predictions" / "grpo.test.scier.jsonl"
     score_files(gold, predictions, "scier", predictions.with_suffix(".metrics.json"))
     text, _, data = written(run)
-    assert data["sets"] == ["test", "scier · test"]
+    assert re.findall(r'<option value="(\d)">([^<]*)', text) == [("0", "test"), ("1", "scier · test")]
     assert [sum(s["set"] == n for s in data["samples"]) for n in (0, 1)] == [24, 8]
     assert data["samples"][-1]["answers"][0] is None  # sft answered the other corpus alone
     assert '<select id="set"' in text and "rel_f1" in text and "67.8" in text

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from chromium import CHROMIUM, Chromium
 from PIL import Image
 from report_runs import EXTRACT, HOSTILE, extract_run, lines, pair_run, sample
 
+from morerl.evaluation import score_files
 from morerl.report import write_report
 
 pytestmark = [
@@ -90,6 +92,7 @@ def test_both_themes_and_widths(browser, request, which, theme, width):
 
 def test_hostile_text_is_text(browser, pairs):
     browser.open(pairs, fragment=link(17))
+    browser.until("!!document.querySelector('.steps')")
     assert HOSTILE in browser.text(".stage .text") and HOSTILE in browser.text(".steps")
     assert browser.run("document.querySelectorAll('.stage img, .answers img, img[src=x]').length") <= 1
     assert is_quiet(browser, pairs)
@@ -108,6 +111,7 @@ def test_a_line_leads_from_the_picture_over_the_relation_to_the_text(browser, pa
     (x, y), _ = ends[0]
     assert box[0] - 1 <= x <= box[2] + 1 and box[1] - 1 <= y <= box[3] + 1
     assert browser.run("document.querySelectorAll('.picture rect.box').length") == 200
+    browser.until("!!document.querySelector('.steps')")
     assert "reward" in browser.text(".reward") and "Step 6" in browser.text(".steps")
 
 
@@ -195,32 +199,29 @@ def test_arcs_stand_over_their_spans_whatever_the_script(browser, extractions):
         assert inside and browser.run("document.querySelectorAll('.arcs .line').length") >= 2
 
 
+def test_a_corpus_is_chosen_and_the_whole_page_follows(browser, tmp_path):
+    run, other = pair_run(tmp_path), extract_run(tmp_path / "extracted")
+    predictions = run / "predictions" / "grpo.test.scier.jsonl"
+    shutil.copy(other / "predictions" / "grpo.test.jsonl", predictions)
+    gold = tmp_path / "extract-data" / "test.jsonl"
+    score_files(gold, predictions, "scier", predictions.with_suffix(".metrics.json"), draws=50)
+    write_report(run, page := run / "report.html")
+    browser.open(page)
+    assert browser.text(PLACE) == "1 of 24" and "67.8" in browser.text("#results")
+    browser.pick("Corpus and split", "1")
+    assert browser.text(PLACE) == "1 of 8" and "rel_f1" in browser.text("#results")
+    assert "67.8" not in browser.text("#results") and "Types of entities" in browser.text("#labels")
+    browser.open(page, fragment="#sample=scier%2Ftest%2F5")
+    assert browser.text(PLACE) == "6 of 8" and browser.run("document.getElementById('set').value") == "1"
+    assert is_quiet(browser, page)
+
+
 @pytest.fixture(scope="module")
 def thousands(tmp_path_factory) -> Path:
     """5,000 pairs on 250 pictures of noise, which nothing compresses, each reasoned about at some length."""
     folder = tmp_path_factory.mktemp("thousands")
     run = pair_run(folder)
-    rng, words = (
-        random.Random(0),
-        [
-            "a",
-            "picture",
-            "shows",
-            "persons",
-            "and",
-            "things",
-            "in",
-            "many",
-            "words",
-            "that",
-            "differ",
-            "from",
-            "one",
-            "to",
-            "the",
-            "next",
-        ],
-    )
+    rng, words = random.Random(0), [f"word{n}" for n in range(999)]
     for number in range(250):
         Image.effect_noise((300, 200), 80).save(folder / "pictures" / f"{number}.jpg", quality=80)
     samples = [sample(n).model_copy(update={"image": f"{n % 250}.jpg"}) for n in range(N)]
@@ -229,6 +230,7 @@ def thousands(tmp_path_factory) -> Path:
         rows = []
         for one in samples:
             thought = "\n".join(f"Step {n}: {' '.join(rng.choices(words, k=20))}." for n in range(1, 7))
+            thought += "a needle" if one.id.endswith("3210") else ""
             answer = rng.choice(["none", "/per/misc/awarded"])
             rows.append({"id": one.id, "completions": [f"<think>{thought}</think> <answer>{answer}</answer>"]})
         lines(run / "predictions" / f"{stage}.test.jsonl", rows)
@@ -247,8 +249,8 @@ def test_five_thousand_samples_open_at_once_and_stay_small(browser, thousands):
     assert seconds < 6, "2 s on a machine with nothing else to do"
     assert browser.run("document.querySelectorAll('.list button').length") < 60
     browser.key("/")
-    browser.write("in many words")
-    assert browser.text(PLACE) != "none"
+    browser.write("A NEEDLE")
+    browser.until(f"document.querySelector({PLACE!r}).textContent === '1 of 1'")
     browser.open(thousands, fragment=link(4_321))
     assert browser.text(PLACE) == f"4322 of {N}"
     assert is_quiet(browser, thousands)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from morerl.report.judged import Outcome, Reward, Verdict, Verdicts, labels_of, outcomes
-from morerl.report.said import MAX_CHARACTERS, role, split_thought, stated, steps
+from morerl.report.said import MAX_CHARACTERS, role, split_thought, steps
 from morerl.report.sets import Answered
 from morerl.schema import Extraction, Gold, Rated, Sample
 
@@ -22,11 +22,15 @@ ROOM = 24_000_000  # characters of all completions: what a browser unpacks well 
 Scorer = Callable[[str, Sample], list[Reward]]
 
 
+Told = tuple[list[list[str]], str]  # the steps of a completion's reasoning, and what stands outside it
+
+
 class Shown(NamedTuple):
-    """One set as the browser shows it, and the pictures it needs, each once."""
+    """One set as the browser shows it: samples, what each stage wrote of each, and the pictures, each once."""
 
     total: Counter[Outcome]
     samples: list[dict[str, Any]]
+    told: list[list[Told | None]]
     pictures: list[tuple[Path | None, str]]
 
 
@@ -65,13 +69,14 @@ def show_set(judged: Judged, rated: list[Rated], *, number: int, limit: int, see
     place = {name: first_picture + index for index, name in enumerate(names)}
     rates = {record.id: record.pass_rate for record in rated}
     cap = _cap(judged.verdicts, chosen)
-    shown = []
+    shown, told = [], []
     for sample in samples:
-        one = sample_json(sample, judged, cap) | {"set": number, "state": found[sample.id]}
+        one = sample_json(sample, judged) | {"set": number, "state": found[sample.id]}
         one["pic"] = None if sample.image is None else place[sample.image]
         one["rate"] = rates.get(sample.id, one["rate"])
         shown.append(one)
-    return Shown(Counter(found.values()), shown, [(answered.image_root, name) for name in names])
+        told.append([_told(stage.get(sample.id), cap) for stage in judged.verdicts.values()])
+    return Shown(Counter(found.values()), shown, told, [(answered.image_root, name) for name in names])
 
 
 def _cap(verdicts: Verdicts, chosen: set[str]) -> int:
@@ -86,7 +91,7 @@ def _cap(verdicts: Verdicts, chosen: set[str]) -> int:
     return next(fits, CAPS[-1])
 
 
-def sample_json(sample: Sample, judged: Judged, cap: int) -> dict[str, Any]:
+def sample_json(sample: Sample, judged: Judged) -> dict[str, Any]:
     """One sample as the script draws it, but for its place among the others."""
     found = [stage.get(sample.id) for stage in judged.verdicts.values()]
     drawn = sum(max(len(one.completions), 1) for one in found if one is not None and one.right is not None)
@@ -103,7 +108,7 @@ def sample_json(sample: Sample, judged: Judged, cap: int) -> dict[str, Any]:
         "gold": sample.gold.label if isinstance(sample.gold, Gold) else _found_json(sample.gold, unit),
         "labels": labels_of(sample.gold),
         "rate": round(passed / drawn, 3) if drawn else None,
-        "answers": [one and answer_json(one, sample, judged.score, unit, cap) for one in found],
+        "answers": [one and answer_json(one, sample, judged.score, unit) for one in found],
     }
 
 
@@ -138,20 +143,26 @@ def _found_json(found: Extraction | None, unit: Callable[[int], int]) -> dict[st
     return {"entities": entities, "relations": relations}
 
 
-def answer_json(one: Verdict, sample: Sample, score: Scorer, unit: Callable[[int], int], cap: int) -> dict[str, Any]:
-    """A stage's answer, what it earns, its reasoning by steps, and what was written outside the reasoning."""
+def answer_json(one: Verdict, sample: Sample, score: Scorer, unit: Callable[[int], int]) -> dict[str, Any]:
+    """A stage's answer, what is wrong with it, and what it earns."""
     answer, completion = one.parsed.answer, one.completions[0] if one.completions else ""
-    thought, rest = split_thought(completion[:cap])
     return {
-        "answer": None if answer is None else "; ".join(stated(answer)) or "(nothing)",
+        "answer": None if answer is None else answer if isinstance(answer, str) else "",
         "found": _found_json(answer, unit) if isinstance(answer, Extraction) else None,
         "labels": labels_of(answer),
         "right": one.right,
         "errors": list(one.errors),
         "problems": list(one.parsed.problems),
         "rewards": [[name, round(value, 4), weight] for name, value, weight in score(completion, sample)],
-        "steps": steps(thought),
-        "rest": rest + (f" … (the first {cap:,} of {len(completion):,} characters)" if len(completion) > cap else ""),
         "drawn": len(one.completions),
         "passed": one.passed,
     }
+
+
+def _told(one: Verdict | None, cap: int) -> Told | None:
+    if one is None:
+        return None
+    completion = one.completions[0] if one.completions else ""
+    thought, rest = split_thought(completion[:cap])
+    more = f" … (the first {cap:,} of {len(completion):,} characters)" if len(completion) > cap else ""
+    return steps(thought), rest + more

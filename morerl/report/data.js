@@ -21,8 +21,12 @@ async function unpack(id) {
   const packed = atob(document.getElementById(id).textContent);
   const bytes = new Uint8Array(packed.length);
   for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+  const unzip = new DecompressionStream("gzip");
+  const writer = unzip.writable.getWriter();
+  // a failure shows where the stream is read
+  writer.write(bytes).catch(() => {});
+  writer.close().catch(() => {});
+  return JSON.parse(await new Response(unzip.readable).text());
 }
 
 // Pictures stay one long text of lines; only the line of a picture that is looked at is read.

@@ -1,6 +1,7 @@
 // The sample browser: filters, keys, addresses. Last of the scripts that make up the page's one.
 
-let data = { stages: [], sets: [], samples: [] };
+let data = { stages: [], samples: [] };
+let told = null; // what every stage wrote of every sample; the larger part, unpacked after the first sample is shown
 const state = { set: 0, shown: [], at: 0, stage: 0, parts: {}, view: null };
 
 function lastAnswer(sample) {
@@ -8,8 +9,9 @@ function lastAnswer(sample) {
 }
 
 function haystack(sample) {
-  const answers = sample.answers.filter(Boolean).map((a) => [a.answer, a.rest, ...a.steps.flat()].join(" "));
-  return (sample.haystack ??= [sample.id, ...sample.labels, sample.text, ...answers].join(" ").toLowerCase());
+  const answers = told?.[sample.number] ?? sample.answers.map((answer) => answer && [[], answer.answer ?? ""]);
+  const words = () => answers.filter(Boolean).map(([steps, rest]) => [...steps.flat(), rest].join(" "));
+  return (sample.haystack ??= [sample.id, ...sample.labels, sample.text, ...words()].join(" ").toLowerCase());
 }
 
 function difficulty({ rate }) {
@@ -58,13 +60,17 @@ function show(i, remember = true) {
   }
   stage.classList.toggle("extraction", sample.task !== "pair");
   stage.replaceChildren(...(sample.task === "pair" ? pairParts(sample) : extractionParts(sample)), make("p", { class: "hint id" }, sample.id));
-  answers.replaceChildren(...data.stages.map((_, k) => answerOf(sample, k)));
+  showAnswers(sample);
   const text = stage.querySelector(".text");
   const first = stage.querySelector(".text [id]");
   if (first && first.offsetTop > text.clientHeight) text.scrollTop = first.offsetTop - text.clientHeight / 3;
   text.addEventListener("scroll", () => link(stage), { passive: true });
   lines();
   if (remember) history.replaceState(null, "", `#sample=${encodeURIComponent(sample.id)}`);
+}
+
+function showAnswers(sample) {
+  state.parts.answers.replaceChildren(...data.stages.map((_, k) => answerOf(sample, k)));
 }
 
 function pairParts(sample) {
@@ -213,6 +219,13 @@ function showLinked() {
   show(state.shown.indexOf(sample), false);
 }
 
+function complete(all) {
+  told = all;
+  for (const sample of data.samples) delete sample.haystack;
+  if (state.parts.search.value) filter();
+  else if (state.shown.length) showAnswers(state.shown[state.at]);
+}
+
 async function startBrowser() {
   const picker = document.getElementById("set");
   if (picker) {
@@ -223,11 +236,13 @@ async function startBrowser() {
   const root = document.getElementById("samples");
   if (!root) return;
   data = await unpack("data");
+  data.samples.forEach((sample, number) => (sample.number = number));
   state.stage = data.stages.length - 1;
   root.hidden = false;
   build(root);
   choose(0);
   showLinked();
+  unpack("told").then(complete);
   addEventListener("hashchange", showLinked);
   addEventListener("keydown", onKey);
   document.getElementById("confusion").addEventListener("click", jump);

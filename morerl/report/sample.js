@@ -88,10 +88,11 @@ function answerOf(sample, i) {
   if (chips.length) box.append(make("p", { class: "chips" }, ...chips));
   if (answer.problems.length) box.append(make("p", { class: "gap" }, `Problems: ${answer.problems.join(", ")}`));
   if (answer.rewards.length) box.append(rewardOf(answer.rewards));
+  const [steps, written] = told?.[sample.number][i] ?? [[], "…"];
   const list = make("ol", { class: "steps" });
-  for (const [title, body] of answer.steps) list.append(make("li", { dir: "auto" }, make("b", {}, title), ` ${body}`));
-  if (answer.steps.length) box.append(list);
-  const rest = make("pre", { dir: "auto" }, answer.rest || "(nothing outside the reasoning)");
+  for (const [title, body] of steps) list.append(make("li", { dir: "auto" }, make("b", {}, title), ` ${body}`));
+  if (steps.length) box.append(list);
+  const rest = make("pre", { dir: "auto" }, written || "(nothing outside the reasoning)");
   // of an extraction the spans and arcs say it better
   box.append(answer.found ? make("details", {}, make("summary", {}, "As it was written"), rest) : rest);
   if (answer.drawn > 1) box.append(make("p", { class: "hint" }, `The first of ${answer.drawn} completions, of which ${answer.passed} are right.`));

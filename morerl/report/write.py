@@ -44,7 +44,8 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
     """The page."""
     judged = [Judged(one, judge_set(one), scorer(run.settings, one.spec)) for one in run.sets]
     shown = _shown(run, judged, max_samples)
-    data = packed({"stages": _stages(run), "sets": [one.name for one in run.sets], "samples": _samples(shown)})
+    data = packed({"stages": _stages(run), "samples": [sample for one in shown for sample in one.samples]})
+    told = packed([told for one in shown for told in one.told])
     script, style = "".join(map(asset, SCRIPTS)), asset("report.css") + asset("browser.css")
     template = environment().get_template("report.html.jinja")
     return template.render(
@@ -63,7 +64,8 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
         curves=_curves(run, versus),
         samples=any(one.samples for one in shown),
         data=data,
-        pictures=_pictures(shown, MAX_BYTES - len(data)),
+        told=told,
+        pictures=_pictures(shown, MAX_BYTES - len(data) - len(told)),
     )
 
 
@@ -109,12 +111,9 @@ def _shown(run: Run, judged: list[Judged], limit: int) -> list[Shown]:
         place = {stage: at for at, stage in enumerate(one.verdicts)}
         for sample in shown.samples:
             sample["answers"] = [sample["answers"][place[stage]] if stage in place else None for stage in stages]
-        found.append(shown)
+        told = [[one[place[stage]] if stage in place else None for stage in stages] for one in shown.told]
+        found.append(shown._replace(told=told))
     return found
-
-
-def _samples(shown: list[Shown]) -> list[dict[str, Any]]:
-    return [sample for one in shown for sample in one.samples]
 
 
 def _pictures(shown: list[Shown], room: int) -> Markup:
