@@ -156,6 +156,8 @@ def control_rows(run: Answered) -> list[Bar]:
 
 
 def difficulty(rated: list[Rated]) -> list[Bar]:
-    """How many samples have which pass rate, lowest rate first; at most eleven bins."""
-    bins = Counter(round(record.pass_rate, 1) for record in rated)
+    """How many samples have which pass rate, lowest rate first; tenths where there are more than eleven rates."""
+    bins = Counter(round(record.pass_rate, 2) for record in rated)
+    if len(bins) > 11:
+        bins = Counter(round(record.pass_rate, 1) for record in rated)
     return bars({f"{number(rate * 100)} %": float(bins[rate]) for rate in sorted(bins)})
