@@ -151,7 +151,7 @@ def test_each_picture_is_embedded_once_and_a_bad_one_gives_its_reason(run):
         ("sft/log.jsonl", "sft/log.jsonl is not in the run folder."),
         ("schedule.jsonl", "schedule.jsonl is not in the run folder."),
         ("rated.jsonl", "rated.jsonl is not in the run folder."),
-        ("config.yaml", "Without config.yaml it is not known where the test samples are."),
+        ("config.yaml", "It is not known where the test samples are: there is no config.yaml that names them."),
         ("../data/test.jsonl", "test.jsonl is not in the data folder that config.yaml names (data.dir)."),
     ],
 )

@@ -18,7 +18,7 @@ from morerl.scoring.compare import Comparison
 
 T = TypeVar("T")
 DRAWS = 1000  # resamplings of a paired difference
-ELSEWHERE = ("run.dir", "data.dir", "predict.out")
+ELSEWHERE = (".dir", ".out")  # ends of settings that say where things lie
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def _changed(other: Run, run: Run) -> list[tuple[str, str, str]]:
     if other.settings is None or run.settings is None:
         return []
     a, b = (_flat(one.settings.model_dump(mode="json"), "") for one in (other, run) if one.settings)
-    names = [name for name in {**a, **b} if name not in ELSEWHERE and a.get(name) != b.get(name)]
+    names = [name for name in {**a, **b} if not name.endswith(ELSEWHERE) and a.get(name) != b.get(name)]
     return [(name, a.get(name, "–"), b.get(name, "–")) for name in names]
 
 

@@ -125,8 +125,9 @@ def labels_of(answer: Gold | Extraction | str | None) -> list[str]:
     return sorted(set(names))
 
 
-def scorer(settings: Settings | None, spec: TaskSpec | None) -> Scorer:
+def scorer(settings: Settings | None, answered: Answered) -> Scorer:
     """What a completion would earn by the run's `grpo.rewards`, part by part; nothing where they cannot be read."""
+    spec = answered.spec
     if settings is None or spec is None:
         return lambda completion, sample: []
     try:

@@ -16,7 +16,7 @@ from morerl.evaluation import task_of
 from morerl.jsonl import read_records, read_samples
 from morerl.report.notes import Notes, numbers, read, read_object
 from morerl.schema import Completions, Metrics, Sample
-from morerl.settings import Settings
+from morerl.settings import DataSettings, Settings
 from morerl.task import TaskSpec
 
 # The two stages of the method come last and in this order, however a file lists them: the page
@@ -57,14 +57,11 @@ def read_sets(notes: Notes, run_dir: Path, settings: Settings | None) -> list[An
     if not any(stage not in CONTROLS for stages in found.values() for stage in stages):
         notes["predictions"] = "predictions/ holds no <stage>.test.jsonl."
     keys = sorted(found or {("test", "")}, key=lambda key: (key[0] != "test", key))
-    whole = read(notes, run_dir, "metrics.json", read_object, {}) if _wanted(run_dir, keys) else {}
+    scored_apart = any((run_dir / "predictions").glob(f"*{FIGURES}"))
+    # of a run whose stages were scored one by one nobody expects a metrics.json
+    missed = {} if scored_apart and not (run_dir / "metrics.json").exists() else notes
+    whole = read(missed, run_dir, "metrics.json", read_object, {})
     return [_answered(notes, run_dir, settings, key, found.get(key, []), whole) for key in keys]
-
-
-def _wanted(run_dir: Path, keys: list[tuple[str, str]]) -> bool:
-    """Whether metrics.json is needed: it is there, or no stage has figures of its own."""
-    own = any((run_dir / "predictions").glob(f"*{FIGURES}"))
-    return (run_dir / "metrics.json").exists() or not own
 
 
 def by_stage(names: Iterable[str]) -> list[str]:
@@ -102,7 +99,7 @@ def _answered(
         corpus=corpus,
         gold=gold,
         guidelines=guidelines,
-        image_root=settings.data.image_root if settings else None,
+        image_root=of_run.image_root if (of_run := _data(settings, corpus)) else None,
         spec=_task(notes, gold, guidelines) if samples else None,
         samples=samples,
         files={stage: folder / f"{name}.jsonl" for stage, name in stages_own.items()},
@@ -147,16 +144,20 @@ def _scored_with(
         if gold.is_file():
             guidelines = one.get("guidelines")
             return gold, guidelines if isinstance(guidelines, str) else None
-    if settings is None:
+    of_run = _data(settings, corpus)
+    if of_run is None:
         return None, None
-    if corpus:
-        return settings.data.dir / corpus / f"{split}.jsonl", None
-    return settings.data.dir / f"{split}.jsonl", settings.data.guidelines
+    return of_run.dir / f"{split}.jsonl", of_run.guidelines
+
+
+def _data(settings: Settings | None, corpus: str) -> DataSettings | None:
+    """Where the settings say that a corpus is; None where they do not."""
+    return settings.data if settings is not None and not corpus else None
 
 
 def _samples(notes: Notes, gold: Path | None) -> list[Sample]:
     if gold is None:
-        notes["test.jsonl"] = "Without config.yaml it is not known where the test samples are."
+        notes["test.jsonl"] = "It is not known where the test samples are: there is no config.yaml that names them."
         return []
     samples = read(notes, gold.parent, gold.name, read_samples, [])
     if not gold.exists():

@@ -42,7 +42,7 @@ def write_report(run_dir: Path, out: Path, *, against: Path | None = None, max_s
 
 def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLES) -> str:
     """The page."""
-    judged = [Judged(one, judge_set(one), scorer(run.settings, one.spec)) for one in run.sets]
+    judged = [Judged(one, judge_set(one), scorer(run.settings, one)) for one in run.sets]
     shown = _shown(run, judged, max_samples)
     data = packed({"stages": _stages(run), "samples": [sample for one in shown for sample in one.samples]})
     told = packed([told for one in shown for told in one.told])
