@@ -253,6 +253,9 @@ def test_reasoning_is_cut_at_its_steps():
     assert [title for title, _ in steps(thought)] == ["", "Step 1", "Step 2"]
     assert rest == "<answer>x</answer>"
     assert split_thought("<think>never closed") == ("", "<think>never closed")
+    assert split_thought("</think><think>a</think>b") == ("a", "</think>b")
+    opened = "<think>" * 200_000  # in seconds, not hours
+    assert split_thought(opened) == ("", opened)
 
 
 def test_outcome_compares_the_last_two_stages():

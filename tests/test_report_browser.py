@@ -161,6 +161,10 @@ def test_keys_filters_search_and_addresses(browser, pairs):
     assert browser.text(PLACE) == "2 of 24"
     browser.run(f"location.hash = {link(5)!r}")
     browser.until(f"document.querySelector({PLACE!r}).textContent === '6 of 24'")
+    for odd in ("#sample=more/test/000007", "#sample=%", "#sample=nobody"):
+        browser.run(f"location.hash = {odd!r}")
+    browser.until(f"document.querySelector({PLACE!r}).textContent === '8 of 24'")
+    assert is_quiet(browser, pairs)
 
 
 def test_a_count_of_the_confusion_leads_to_its_samples(browser, pairs):

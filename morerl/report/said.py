@@ -9,7 +9,6 @@ from morerl.schema import Extraction, Gold, Sample
 
 MAX_CHARACTERS = 20_000  # of a text or a completion; a model that never stops must not fill the page
 STEP = re.compile(r"(?:^|(?<=[\s>*#]))(Step\s*\d+)\s*:\s*", re.IGNORECASE)
-THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 
 
 def stated(answer: Gold | Extraction | str | dict[str, Any]) -> list[str]:
@@ -30,10 +29,12 @@ def role(sample: Sample, id_: str) -> str:
 
 def split_thought(completion: str) -> tuple[str, str]:
     """(inside <think>, everything else); all of it is "else" where the tags are not a pair."""
-    match = THINK.search(completion)
-    if match is None:
+    start = completion.find("<think>")
+    end = completion.find("</think>", start)
+    if start < 0 or end < 0:
         return "", completion.strip()
-    return match[1].strip(), (completion[: match.start()] + completion[match.end() :]).strip()
+    thought = completion[start + len("<think>") : end]
+    return thought.strip(), (completion[:start] + completion[end + len("</think>") :]).strip()
 
 
 def steps(thought: str) -> list[list[str]]:

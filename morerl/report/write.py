@@ -25,7 +25,7 @@ from morerl.scoring.compare import Comparison
 
 MAX_SAMPLES = 5_000
 MAX_BYTES = 28_000_000  # of the whole page; the pictures take what the rest leaves
-SCRIPTS = ("theme.js", "data.js", "spans.js", "sample.js", "list.js", "report.js")
+SCRIPTS = ("theme.js", "data.js", "spans.js", "sample.js", "list.js", "filters.js", "report.js")
 
 
 def write_report(run_dir: Path, out: Path, *, against: Path | None = None, max_samples: int = MAX_SAMPLES) -> None:
