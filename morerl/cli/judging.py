@@ -134,6 +134,25 @@ def compare(
             say(f"wrote {out}")
 
 
+def report(
+    run_dir: Annotated[Path, typer.Argument(help="a run's folder (run.dir)", show_default=False)],
+    against: Annotated[Path | None, typer.Option(help="another run's folder, to lay beside it")] = None,
+    out: Annotated[Path | None, typer.Option(help="default: RUN_DIR/report.html, or against-OTHER.html there")] = None,
+) -> None:
+    """Look at a run: one HTML file that opens offline, with figures, curves and a browser of samples.
+
+    Everything in the folder that can be read is shown, and what cannot is named. With --against the last stages of
+    two runs stand side by side: paired difference, curves overlaid, samples that flipped.
+    """
+    with one_message():
+        from morerl.report import write_report
+
+        name = "report.html" if against is None else f"against-{against.resolve().name}.html"
+        out = out or run_dir / name
+        write_report(run_dir, out, against=against)
+        say(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
 def benchmark(
     model: Annotated[str, typer.Argument(help="folder or hub id; with --endpoint the model's name there")],
     overrides: Overrides = None,
