@@ -68,6 +68,6 @@ def test_an_answer_of_thousands_of_entities_that_are_nowhere_takes_no_time():
     spec, asked = questions(record, WANTED, 2000)
     rows = [{"id": f"e{n}", "text": f"Nobody {n}", "type": "per"} for n in range(5000)]
     links = [{"head": f"x{n}", "label": "lives in", "tail": f"e{n}"} for n in range(2000)]
-    start = time.perf_counter()
+    start = time.process_time()
     result = result_of(record, spec, asked, [completion({"entities": rows, "relations": links})])
-    assert len(result.entities) == 7000 and time.perf_counter() - start < 5
+    assert len(result.entities) == 7000 and time.process_time() - start < 5

@@ -82,9 +82,13 @@ def _link(head: str, tail: str, label: str, problems: tuple[str, ...], status: d
 def _add(found: _Text, window: Window, answer: Extraction) -> None:
     taken = {(e.start, e.end) for e in answer.entities if e.start is not None}
     numbers = {entity.id: _place(found, window, entity, taken) for entity in answer.entities}
+    listed = set(numbers)
+    for entity in answer.entities:  # a relation may name one by its text; what is an id stays one
+        if entity.text:
+            numbers.setdefault(entity.text, numbers[entity.id])
     for relation in answer.relations:
-        unlisted = ("unknown_argument",) if {relation.head, relation.tail} - {one.id for one in answer.entities} else ()
-        head, tail = (_argument(found, window, name, numbers, answer) for name in (relation.head, relation.tail))
+        unlisted = () if {relation.head, relation.tail} <= listed else ("unknown_argument",)
+        head, tail = (_argument(found, window, name, numbers) for name in (relation.head, relation.tail))
         found.relations.setdefault((head, tail, relation.label), _wrong(relation, found.spec) + unlisted)
 
 
@@ -112,14 +116,10 @@ def _wrong(relation: Relation, spec: TaskSpec) -> tuple[str, ...]:
     return () if fold(relation.label) in spec.label_names else ("unknown_label",)
 
 
-def _argument(found: _Text, window: Window, name: str, numbers: dict[str, int], answer: Extraction) -> int:
+def _argument(found: _Text, window: Window, name: str, numbers: dict[str, int]) -> int:
     """The number of the entity that a relation names; one that was not listed is taken up, with its problem."""
-    if name in numbers:
-        return numbers[name]
-    listed = next((entity.id for entity in answer.entities if name and entity.text == name), None)
-    if listed is not None:
-        return numbers[listed]
-    numbers[name] = _unlisted(found, window, name)
+    if name not in numbers:
+        numbers[name] = _unlisted(found, window, name)
     return numbers[name]
 
 
