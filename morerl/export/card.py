@@ -6,6 +6,7 @@ huggingface_hub writes it. The licence is left out on purpose: the run does not 
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def _page(source: Source, found: list[Scored], specs: dict[str, TaskSpec], name:
     several = settings.data.corpora is not None
     return _template().render(
         name=name,
+        shell=shlex.quote(name),
         origin=base_model(source) or "A Qwen2.5-VL of random weights",
         how=", then ".join(HOW.get(stage.name, stage.name) for stage in stages),
         specs=specs,
@@ -85,7 +87,7 @@ def _page(source: Source, found: list[Scored], specs: dict[str, TaskSpec], name:
         scored=found,
         protocols={one.metrics.protocol: one.metrics.about for one in found},
         stages=stages,
-        files=files_read(source, stages),
+        files=files_read(source, stages, found),
         settings=yaml.safe_dump(public(settings), sort_keys=False, allow_unicode=True),
     )
 

@@ -1,4 +1,4 @@
-"""What a model card states, read from the files of the run: figures, data, training. Nothing is made up or rounded up.
+"""What a model card states, read from the files of the run: figures, data, training.
 
 Paths of the machine are cut to their last parts: a card is made to be published.
 """
@@ -21,15 +21,16 @@ OWN_TO_THE_MACHINE = {"teach": ("endpoint", "request", "prices"), "predict": ("m
 
 
 class Scored(NamedTuple):
-    """The figures of the model on one split; `corpus` as its guideline calls it."""
+    """The figures of the model on one split; `corpus` as its guideline calls it, `gold` the samples."""
 
     split: str
     corpus: str
     metrics: Metrics
+    gold: Path | None
 
 
 class File(NamedTuple):
-    """One file that training read, as its stage found it; `rows` None where it is gone or has changed since."""
+    """One file that was read, as its stage found it; `rows` None where it is gone or has changed since."""
 
     name: str
     sha256: str
@@ -55,7 +56,8 @@ def scored(source: Source, corpora: dict[str, str]) -> list[Scored]:
         name = of[0] if of else ALONE
         metrics = read_record(path, Metrics)
         if name in corpora and _of_it(source, metrics):
-            found.append(Scored(split, corpora[name], metrics))
+            gold = metrics.settings.get("gold")
+            found.append(Scored(split, corpora[name], metrics, None if gold is None else path.parent / str(gold)))
     return sorted(found, key=lambda one: (one.split != "test", one.split, one.corpus))
 
 
@@ -72,13 +74,16 @@ def training(source: Source) -> list[Stage]:
     return [Stage(name, about, read_json(source.run / name / "done.json") or {}) for name, about in read if about]
 
 
-def files_read(source: Source, stages: list[Stage]) -> list[File]:
-    """The files of samples, chains and ratings that the stages read, each once, with their hashes."""
+def files_read(source: Source, stages: list[Stage], found: list[Scored]) -> list[File]:
+    """The files of samples, chains and ratings that the stages and the scorer read, each once, with their hashes."""
     read = {name: digest for stage in stages for name, digest in stage.about.get("inputs", {}).items()}
     wanted = {name: digest for name, digest in read.items() if name.endswith(".jsonl")}
     here = [path for path in _candidates(source) if path.is_file()]
     rows = {sha256(path): _lines(path) for path in here if any(name.endswith(path.name) for name in wanted)}
-    return [File("/".join(PurePath(name).parts[-2:]), digest, rows.get(digest)) for name, digest in wanted.items()]
+    files = [File("/".join(PurePath(name).parts[-2:]), digest, rows.get(digest)) for name, digest in wanted.items()]
+    gold = {sha256(one.gold): one.gold for one in found if one.gold is not None and one.gold.is_file()}
+    fresh = {digest: path for digest, path in gold.items() if digest not in read.values()}
+    return files + [File("/".join(path.parts[-2:]), digest, _lines(path)) for digest, path in fresh.items()]
 
 
 def _candidates(source: Source) -> Iterator[Path]:

@@ -6,6 +6,7 @@ machine that the model was trained on.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def write_asked(settings: Settings, out: Path, name: str) -> None:
     asked |= {section: tree[section] for section in ASKED}
     asked["model"] = {key: tree["model"][key] for key in ("dtype", "attention")}
     body = yaml.safe_dump(asked, sort_keys=False, allow_unicode=True)
-    write_text(out / EXPORTED, [HEAD.format(name=name), body])
+    write_text(out / EXPORTED, [HEAD.format(name=shlex.quote(name)), body])
 
 
 def _copied(guideline: str, corpus: str, out: Path) -> str:

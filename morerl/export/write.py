@@ -24,6 +24,8 @@ def export_model(path: Path, out: Path) -> Path:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is there already and not empty: give another --out, or remove it")
     out = out.resolve()
+    if not out.name.isprintable():
+        raise ConfigError(f"{str(out)!r} cannot be the name of a model; give another --out")
     aside = prepare(out)
     try:
         pictures = write_model(source.model, aside, source.settings.model)

@@ -104,10 +104,11 @@ def keep_freed_memory() -> None:
 def _takes_pictures(path: Path | str) -> bool:
     from transformers import AutoConfig
 
+    base = model_folder(path)
     try:
-        config = AutoConfig.from_pretrained(model_folder(path))
+        config = AutoConfig.from_pretrained(base)
     except (OSError, ValueError) as error:
-        raise ConfigError(_load_help(path, error)) from error
+        raise ConfigError(_load_help(base, error)) from error
     return getattr(config, "vision_config", None) is not None
 
 
