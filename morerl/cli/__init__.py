@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from morerl.cli.judging import benchmark, check, compare, score
+from morerl.cli.judging import benchmark, check, compare, report, score
 from morerl.cli.training import demo, export, grpo, predict, rate, sft
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ Any setting can be overridden: `morerl sft configs/more/qwen2_5_vl_7b.yaml run.s
 On many GPUs: `accelerate launch --config_file configs/accelerate/ddp.yaml -m morerl grpo CONFIG`.
 A stage that was interrupted goes on where it was when the same command is given again.""",
 )
-for verb in (check, sft, rate, grpo, predict, score, compare, benchmark, export, demo):
+for verb in (check, sft, rate, grpo, predict, score, compare, report, benchmark, export, demo):
     app.command()(verb)
 
 

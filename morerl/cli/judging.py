@@ -134,6 +134,25 @@ def compare(
             say(f"wrote {out}")
 
 
+def report(
+    run_dir: Annotated[Path, typer.Argument(help="a run's folder (run.dir)", show_default=False)],
+    inspect: Annotated[Path | None, typer.Option(help="write an inspect-ai log instead, a .eval file")] = None,
+) -> None:
+    """Look at a run: one HTML file that opens offline, or with --inspect a log for `inspect view`."""
+    with one_message():
+        if inspect is not None:
+            from morerl.report.inspect_log import write_inspect
+
+            count = write_inspect(run_dir, inspect)
+            say(f"wrote {inspect} ({count} samples); look: inspect view --log-dir {inspect.parent}")
+            return
+        from morerl.report import write_report
+
+        out = run_dir / "report.html"
+        write_report(run_dir, out)
+        say(f"wrote {out}")
+
+
 def benchmark(
     model: Annotated[str, typer.Argument(help="folder or hub id; with --endpoint the model's name there")],
     overrides: Overrides = None,
