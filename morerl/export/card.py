@@ -77,7 +77,7 @@ def _page(source: Source, found: list[Scored], specs: dict[str, TaskSpec], name:
     several = settings.data.corpora is not None
     return _template().render(
         name=name,
-        shell=shlex.quote(name),
+        quoted=shlex.quote(name),
         origin=base_model(source) or "A Qwen2.5-VL of random weights",
         how=", then ".join(HOW.get(stage.name, stage.name) for stage in stages),
         specs=specs,
