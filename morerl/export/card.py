@@ -79,7 +79,7 @@ def _page(source: Source, found: list[Scored], specs: dict[str, TaskSpec], name:
         name=name,
         quoted=shlex.quote(name),
         origin=base_model(source) or "A Qwen2.5-VL of random weights",
-        how=", then ".join(HOW.get(stage.name, stage.name) for stage in stages),
+        how=", then ".join(HOW.get(stage.name, stage.name) for stage in stages) or "it is not known how",
         specs=specs,
         guidelines=[f"guidelines/{corpus}.yaml" for corpus in specs] if several else ["guidelines.yaml"],
         pictures=pictures,
