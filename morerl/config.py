@@ -36,9 +36,12 @@ def _parse_yaml(text: str) -> Any:
 def load_settings(path: Path, overrides: list[str] | None = None) -> Settings:
     """Settings of a YAML file with `section.key=value` overrides applied.
 
-    Raises ConfigError naming the file, the key and the nearest known one.
+    A guideline's file that lies beside the YAML is found there, so that both may be moved together. Raises ConfigError
+    naming the file, the key and the nearest known one.
     """
-    return make_settings(_read_yaml(path), overrides or [], path)
+    tree = _read_yaml(path)
+    _find_guidelines(tree.get("data"), path.parent)
+    return make_settings(tree, overrides or [], path)
 
 
 def make_settings(tree: dict[str, Any], overrides: list[str], source: Path) -> Settings:
@@ -72,6 +75,18 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: want sections (run:, data:, ...), found {type(tree).__name__}")
     return tree
+
+
+def _find_guidelines(data: Any, folder: Path) -> None:
+    """Makes the path of a guideline that lies below `folder` one from here, in the section data or in its corpora."""
+    if not isinstance(data, dict):
+        return
+    name = data.get("guidelines")
+    if isinstance(name, str) and name.lower().endswith((".yaml", ".yml")) and (folder / name).is_file():
+        data["guidelines"] = str(folder / name)
+    corpora = data.get("corpora")
+    for corpus in corpora.values() if isinstance(corpora, dict) else ():
+        _find_guidelines(corpus, folder)
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

@@ -18,7 +18,7 @@ from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.partial import Ask, drop, fingerprint, in_chunks, kept
 from morerl.prompts.parse import parse
-from morerl.runs import begin, finish, model_marks, reasoning_files, sha256
+from morerl.runs import begin, finish, latest_model, model_marks, reasoning_files, sha256
 from morerl.schema import Extraction, Metrics, Prediction, Rated, Reasoning, Sample
 from morerl.scoring import is_right
 from morerl.settings import GenerateSettings, Settings
@@ -123,8 +123,7 @@ def _mark(model: str | Path, samples: Sequence[Sample], corpus: Corpus, settings
 
 def predict_model(settings: Settings) -> str | Path:
     """The model to predict with: the one named, else the latest stage's."""
-    stage = "grpo" if (settings.run.dir / "grpo" / "model").is_dir() else "sft"
-    return settings.predict.model or settings.run.dir / stage / "model"
+    return settings.predict.model or latest_model(settings.run.dir)
 
 
 def predict_files(settings: Settings, tasks: Tasks) -> dict[str, Path]:

@@ -23,6 +23,7 @@ from morerl.jsonl import write_json, write_text
 from morerl.settings import Settings
 
 SHARED = ("data", "images", "prompt", "model", "generate")
+EXPORTED = "morerl.yaml"  # of an exported folder: how its model is asked
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pillow")
 
 
@@ -60,6 +61,19 @@ def model_marks(model: Path | str) -> list[Path]:
     """The small file that tells one trained model from another, as an input; none for a model from elsewhere."""
     mark = Path(model) / "dev.json"
     return [mark] if mark.is_file() else []
+
+
+def latest_model(run_dir: Path) -> Path:
+    """The model of the latest stage of a run, whether it is there or not."""
+    stage = "grpo" if (run_dir / "grpo" / "model").is_dir() else "sft"
+    return run_dir / stage / "model"
+
+
+def settings_file(model: Path | str) -> Path | None:
+    """The settings a model is asked by: in an exported folder, or beside <run.dir>/<stage>/model; None elsewhere."""
+    folder = Path(model)
+    places = (folder / EXPORTED, folder.parent / "config.yaml") if folder.is_dir() else ()
+    return next((path for path in places if path.is_file()), None)
 
 
 def reasoning_files(settings: Settings) -> list[Path]:

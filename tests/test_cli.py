@@ -40,7 +40,7 @@ def test_help_names_every_verb_and_loads_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for verb in ("sft", "rate", "grpo", "predict", "score", "check", "demo"):
+    for verb in ("sft", "rate", "grpo", "predict", "score", "check", "demo", "report", "export"):
         assert verb in done.stdout
 
 
@@ -54,6 +54,8 @@ def test_help_names_every_verb_and_loads_no_torch():
         (["grpo", ROOT / "configs/scenes/demo.yaml", "run.dir=/nonexistent/x"], ["does not exist", "grpo.model"]),
         (["grpo", ROOT / "configs/scenes/demo.yaml", "grpo.rewards={anwser: 1}"], ["no reward named ['anwser']"]),
         (["score", ROOT / "configs/scenes/demo.yaml", "run.dir=/nonexistent/x"], ["test.jsonl"]),
+        (["export", "/nonexistent/x", "--out", "/nonexistent/y"], ["neither a run's folder", "config.json"]),
+        (["report", "/nonexistent/x"], ["no run folder /nonexistent/x"]),
     ],
 )
 def test_what_is_wrong_is_said_in_one_message_with_exit_code_2(arguments, words):

@@ -169,3 +169,13 @@ def test_every_shipped_config_loads_and_survives_dumping(path):
     assert Settings.model_validate(yaml.safe_load(dump_settings(settings))) == settings
     for stage in (settings.sft.trainer, settings.grpo.trainer):
         assert isinstance(stage.get("learning_rate", 0.0), float)
+
+
+def test_a_guideline_beside_the_config_is_found_there_and_an_override_is_from_here(config, tmp_path):
+    (tmp_path / "mine.yaml").write_text("")
+    path = config("run: {dir: x}\ndata: {dir: y, guidelines: mine.yaml}\n")
+    assert load_settings(path).data.guidelines == str(tmp_path / "mine.yaml")
+    assert load_settings(path, ["data.guidelines=mine.yaml"]).data.guidelines == "mine.yaml"
+    several = "{a: {dir: y, guidelines: mine.yaml}, b: {dir: z, guidelines: other.yaml}}"
+    corpora = load_settings(config(f"run: {{dir: x}}\ndata: {{corpora: {several}}}\n")).data.each
+    assert [one.guidelines for one in corpora.values()] == [str(tmp_path / "mine.yaml"), "other.yaml"]

@@ -13,7 +13,7 @@ from morerl.errors import ConfigError, DataError
 from morerl.guidelines import known_specs, load_spec
 from morerl.jsonl import read_samples
 from morerl.prompts.render import render
-from morerl.runs import read_json
+from morerl.runs import read_json, settings_file
 from morerl.schema import Sample
 from morerl.scoring import Tally
 from morerl.settings import Settings
@@ -76,11 +76,10 @@ def _task(corpus: str, gold: Path, wanted: Wanted) -> Task:
 
 def _settings(corpus: str, sample: Sample, wanted: Wanted) -> Settings:
     data, folder = wanted.data / corpus, wanted.out / slug(wanted.model) / corpus
-    # <run.dir>/grpo/model lies beside the settings that made it; a hub id or a served name lies nowhere
-    own = Path(wanted.model).parent / "config.yaml"
-    trained = wanted.endpoint is None and Path(wanted.model).is_dir() and own.is_file()
+    # a hub id or a served name lies nowhere
+    own = settings_file(wanted.model) if wanted.endpoint is None else None
     about = read_json(data / "corpus.json") or {}
-    tree = (_heritage(own, sample) if trained else {}) | {
+    tree = (_heritage(own, sample) if own is not None else {}) | {
         "run": {"dir": str(folder)},
         "data": {
             "dir": str(data),
@@ -95,7 +94,7 @@ def _settings(corpus: str, sample: Sample, wanted: Wanted) -> Settings:
             "out": str(folder / "predictions.jsonl"),
         },
     }
-    return make_settings(tree, list(wanted.overrides), own if trained else Path("benchmark"))
+    return make_settings(tree, list(wanted.overrides), own or Path("benchmark"))
 
 
 def _heritage(own: Path, sample: Sample) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from morerl.cli.extracting import extract
 from morerl.cli.judging import benchmark, check, compare, report, score
-from morerl.cli.training import demo, grpo, predict, rate, sft
+from morerl.cli.training import demo, export, grpo, predict, rate, sft
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +31,7 @@ A stage that was interrupted goes on where it was when the same command is given
 
 To use a model on texts and pictures of your own: `morerl extract --help`.""",
 )
-for verb in (check, sft, rate, grpo, predict, score, compare, report, benchmark, extract, demo):
+for verb in (check, sft, rate, grpo, predict, score, compare, report, benchmark, extract, export, demo):
     app.command()(verb)
 
 

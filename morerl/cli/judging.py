@@ -138,13 +138,23 @@ def report(
     run_dir: Annotated[Path, typer.Argument(help="a run's folder (run.dir)", show_default=False)],
     against: Annotated[Path | None, typer.Option(help="another run's folder, to lay beside it")] = None,
     out: Annotated[Path | None, typer.Option(help="default: RUN_DIR/report.html, or against-OTHER.html there")] = None,
+    inspect: Annotated[Path | None, typer.Option(help="write an inspect-ai log instead, a .eval file")] = None,
 ) -> None:
     """Look at a run: one HTML file that opens offline, with figures, curves and a browser of samples.
 
     Everything in the folder that can be read is shown, and what cannot is named. With --against the last stages of
-    two runs stand side by side: paired difference, curves overlaid, samples that flipped.
+    two runs stand side by side: paired difference, curves overlaid, samples that flipped. With --inspect the latest
+    stage's answers to the test split become a log for `inspect view`.
     """
     with one_message():
+        if inspect is not None:
+            if against is not None or out is not None:
+                raise usage("--inspect writes one run's log to the file it names: --against and --out are for the page")
+            from morerl.report.inspect_log import write_inspect
+
+            count = write_inspect(run_dir, inspect)
+            say(f"wrote {inspect} ({count} samples); look: inspect view --log-dir {inspect.parent}")
+            return
         from morerl.report import write_report
 
         name = "report.html" if against is None else f"against-{against.resolve().name}.html"

@@ -69,6 +69,21 @@ def predict(config: Config, overrides: Overrides = None) -> None:
         say(f"wrote {', '.join(map(str, files))}")
 
 
+def export(
+    model: Annotated[Path, typer.Argument(help="a run's folder, or its <stage>/model", show_default=False)],
+    out: Annotated[Path, typer.Option(help="the folder to write; new or empty", show_default=False)],
+) -> None:
+    """Make a trained model ready to serve and to share: one folder, with everything it takes to ask it.
+
+    A LoRA adapter is merged into its base. Beside safetensors and processor lie the guideline, morerl.yaml (how it is
+    asked) and README.md, a model card with figures, data and settings. A run's folder stands for its latest stage.
+    """
+    with one_message():
+        from morerl.export import export_model
+
+        say(f"wrote {export_model(model, out)}")
+
+
 def demo(
     config: Annotated[Path, typer.Argument(help="the demo's YAML")] = Path("configs/scenes/demo.yaml"),
     overrides: Overrides = None,

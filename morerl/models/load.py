@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from morerl.errors import ConfigError
+from morerl.runs import read_json
 from morerl.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -104,19 +104,26 @@ def keep_freed_memory() -> None:
 def _takes_pictures(path: Path | str) -> bool:
     from transformers import AutoConfig
 
+    base = model_folder(path)
     try:
-        config = AutoConfig.from_pretrained(model_folder(path))
+        config = AutoConfig.from_pretrained(base)
     except (OSError, ValueError) as error:
-        raise ConfigError(_load_help(path, error)) from error
+        raise ConfigError(_load_help(base, error)) from error
     return getattr(config, "vision_config", None) is not None
 
 
 def model_folder(path: Path | str) -> Path | str:
-    """The base model of a folder that holds only a LoRA adapter; else the path itself."""
+    """The base model of a folder that holds only a LoRA adapter; else the path itself.
+
+    Raises ConfigError for an adapter that does not say which.
+    """
     adapter = Path(path) / "adapter_config.json"
-    if adapter.is_file() and not (Path(path) / "config.json").is_file():
-        return json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
-    return path
+    if not adapter.is_file() or (Path(path) / "config.json").is_file():
+        return path
+    base = (read_json(adapter) or {}).get("base_model_name_or_path")
+    if not isinstance(base, str):
+        raise ConfigError(f"{adapter} names no base_model_name_or_path: save the adapter again with PEFT")
+    return base
 
 
 def load_adapter(model: PreTrainedModel, path: Path | str) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from morerl.errors import ConfigError
 from morerl.sections import DevSettings
 from morerl.settings import Settings
+from morerl.training.tracking import check_trackers, names
 
 if TYPE_CHECKING:
     from trl import GRPOConfig, SFTConfig
@@ -43,7 +44,7 @@ def trainer_arguments(
     """An SFTConfig or GRPOConfig: morerl's defaults, then the user's options, then what must be so.
 
     Raises ConfigError for an option TRL does not have (naming the nearest), for one that is morerl's,
-    and for values TRL refuses.
+    for values TRL refuses, and for a tracker that is not installed.
     """
     import torch
 
@@ -51,6 +52,7 @@ def trainer_arguments(
     has_gpu = torch.cuda.is_available()
     defaults = {
         "report_to": "none",
+        **names(settings, folder.name),
         "bf16": settings.model.dtype == "bfloat16",
         "fp16": settings.model.dtype == "float16",
         "gradient_checkpointing": has_gpu,
@@ -68,9 +70,11 @@ def trainer_arguments(
         "eval_strategy": "no",
     }
     try:
-        return kind(**{**defaults, **ours, **options, **fixed})
+        arguments = kind(**{**defaults, **ours, **options, **fixed})
     except (TypeError, ValueError, ImportError) as error:
         raise ConfigError(f"trainer: {error}") from error
+    check_trackers(arguments.report_to)
+    return arguments
 
 
 def _check_names(kind: type[Any], options: dict[str, Any]) -> None:

@@ -71,11 +71,11 @@ class DevScore(TrainerCallback):
         value = fmean(measured.values())
         of_each = {f"dev/{name}": one for name, one in measured.items() if name != ALONE}
         # not trainer.log: GRPO's would hand out its step's figures with this entry and lose them to the next
-        entry = {"dev_f1": value, **of_each, "step": state.global_step}
-        state.log_history.append(entry)
+        figures = {"dev_f1": value, **of_each}
+        state.log_history.append({**figures, "step": state.global_step})
         control = self.trainer.control
         step_is_to_be_logged = control.should_log  # the call takes it back
-        self.trainer.callback_handler.on_log(self.trainer.args, state, control, dict(entry))
+        self.trainer.callback_handler.on_log(self.trainer.args, state, control, figures)
         control.should_log = step_is_to_be_logged
         if value > self.best:
             self.best = value

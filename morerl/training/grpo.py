@@ -21,6 +21,7 @@ from morerl.training.callbacks import RewardStages
 from morerl.training.order import plan_order
 from morerl.training.rows import fitting, make_dataset
 from morerl.training.stage import Listener, load_for_training, read_inputs, start_model, train_to_end
+from morerl.training.tracking import tracked
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,10 @@ def run_grpo(settings: Settings, *, listener: Listener = lambda done, total, fig
     rated = settings.grpo.rated or settings.run.dir / "rated.jsonl"
     start = start_model(settings.grpo.model, settings.run.dir / "sft" / "model", "grpo.model")
     done = begin(settings, "grpo", [rated, *tasks.files("train"), *tasks.files("dev"), *model_marks(start)])
-    return done if done is not None else _train(settings, rated, start, listener)
+    if done is not None:
+        return done
+    with tracked(settings, "grpo"):
+        return _train(settings, rated, start, listener)
 
 
 def _train(settings: Settings, rated: Path, start: Path | str, listener: Listener) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from morerl.training.arguments import trainer_arguments
 from morerl.training.checkpoint import commit, prepare
 from morerl.training.rows import fitting, make_dataset
 from morerl.training.stage import Inputs, Listener, load_for_training, read_inputs, train_to_end
+from morerl.training.tracking import tracked
 
 
 def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figures: None) -> dict[str, Any]:
@@ -31,7 +32,8 @@ def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figu
     done = begin(settings, "sft", [*reasoning_files(settings), *tasks.files("train"), *tasks.files("dev")])
     if done is not None:
         return done
-    return _train(settings, listener)
+    with tracked(settings, "sft"):
+        return _train(settings, listener)
 
 
 def _train(settings: Settings, listener: Listener) -> dict[str, Any]:
