@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 demo: setup
 	$(BIN)/morerl demo configs/scenes/demo.yaml
 
-test: .venv/deepspeed lint
+test: .venv/deepspeed .venv/chromium lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
@@ -28,4 +28,10 @@ setup: .venv/ready
 
 .venv/deepspeed: .venv/ready  # apart: it takes long to import, and speaks on every start
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,deepspeed]'
+	touch $@
+
+.venv/chromium: .venv/ready  # for the tests of the pages, which say that they are skipped where it cannot be had
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium fonts-noto-color-emoji; } || \
+	  echo 'No chromium: the tests in a browser are skipped.'
 	touch $@

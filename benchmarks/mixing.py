@@ -156,11 +156,15 @@ def _share(row: dict[str, Any], target: float) -> str:
 
 def interval(values: list[float]) -> str:
     """Mean and 95 % t interval over seeds."""
-    mean = statistics.mean(values)
-    if len(values) < 2 or not any(values):
-        return f"{mean:.1f}"
-    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean:.1f} ({mean - half:.1f} to {mean + half:.1f})"
+    mean, half = statistics.mean(values), half_width(values)
+    return f"{mean:.1f} ({mean - half:.1f} to {mean + half:.1f})" if half else f"{mean:.1f}"
+
+
+def half_width(values: list[float]) -> float:
+    """Half of the 95 % t interval of the mean; 0 of one value, and of values that are all the same."""
+    if len(values) < 2:
+        return 0.0
+    return float(t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5)
 
 
 HEADS = (

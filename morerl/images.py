@@ -138,16 +138,20 @@ def views(sample: Sample, root: Path, settings: ImageSettings, *, factor: int) -
     if sample.image is None:
         return []
     image = open_image(root, sample.image)
-    regions = [region for role in (sample.head, sample.tail) for region in sample.regions if region.id == role]
-    shown = []
-    for view in settings.views:
-        if view == "full":
-            shown.append(_fit(image, settings.full_pixels, settings.min_side, factor))
-        else:
-            shown += [
-                _fit(crop(image, region.box), settings.crop_pixels, settings.min_side, factor) for region in regions
-            ]
-    return shown
+    return [view(image, box, settings, factor=factor) for box in boxes(sample, settings)]
+
+
+def boxes(sample: Sample, settings: ImageSettings) -> list[Box | None]:
+    """The parts of a sample's picture that `views` shows, in its order; None: the whole."""
+    regions = [region.box for role in (sample.head, sample.tail) for region in sample.regions if region.id == role]
+    return [box for kind in settings.views for box in ([None] if kind == "full" else regions)]
+
+
+def view(image: Image.Image, box: Box | None, settings: ImageSettings, *, factor: int) -> Image.Image:
+    """The part of a picture inside `box`, or all of it, fitted to the settings' pixels."""
+    if box is None:
+        return _fit(image, settings.full_pixels, settings.min_side, factor)
+    return _fit(crop(image, box), settings.crop_pixels, settings.min_side, factor)
 
 
 def _fit(image: Image.Image, max_pixels: int, min_side: int, factor: int) -> Image.Image:

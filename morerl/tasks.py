@@ -98,6 +98,11 @@ class Tasks:
             )
 
 
+def alone(spec: TaskSpec, image_root: Path | None = None) -> Tasks:
+    """One task for all samples, which no file is read for."""
+    return Tasks(corpora={ALONE: Corpus(spec=spec, guidelines="", dir=Path(), image_root=image_root)})
+
+
 def load_tasks(settings: Settings) -> Tasks:
     """The corpora of the settings, their guidelines read. Raises ConfigError and DataError as `load_spec` does."""
     corpora = {

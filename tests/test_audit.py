@@ -13,7 +13,7 @@ from PIL import Image
 from morerl.errors import DataError
 from morerl.guidelines import load_spec
 from morerl.report.audit import draw, find, write_audit
-from morerl.report.browser import MAX_CHARACTERS
+from morerl.report.said import MAX_CHARACTERS
 from morerl.schema import Sample
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"

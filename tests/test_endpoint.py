@@ -13,7 +13,6 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from openai_server import Served, failed, said
@@ -27,7 +26,7 @@ from morerl.models.endpoint import complete
 from morerl.prompts.render import render
 from morerl.schema import Gold, Mention, Region, Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
-from morerl.tasks import ALONE, Corpus, Tasks
+from morerl.tasks import alone
 
 SPEC = load_spec("more")
 PROMPT = PromptSettings(template="stepwise_brief")
@@ -64,7 +63,7 @@ def ask(server, samples, *, image_root=None, seed=0, concurrency=16, on_batch=la
     url = server if isinstance(server, str) else server.url
     how = GenerateSettings(**settings)
     where = {"base_url": url, "model": "m", "concurrency": concurrency}
-    tasks = Tasks(corpora={ALONE: Corpus(spec=SPEC, guidelines="more", dir=Path(), image_root=image_root)})
+    tasks = alone(SPEC, image_root)
     return complete(samples, tasks, **where, prompt=PROMPT, images=IMAGES, settings=how, seed=seed, on_batch=on_batch)
 
 

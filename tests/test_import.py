@@ -26,6 +26,7 @@ LIGHT = [
     "morerl.corpora.sem2010",
     "morerl.evaluation",
     "morerl.export",
+    "morerl.extract.extractor",
     "morerl.interchange.brat",
     "morerl.interchange.hf",
     "morerl.interchange.label_studio",
@@ -123,3 +124,12 @@ def test_no_file_is_two_rooms():
     files = (path for path in (ROOT / "morerl").rglob("*") if path.suffix in ROOM)
     lengths = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in files}
     assert {name: lines for name, lines in lengths.items() if lines > 250} == {}
+
+
+def test_the_extractor_is_imported_when_it_is_asked_for():
+    code = (
+        "import sys, morerl; assert not [name for name in sys.modules if name.startswith('morerl.')]; "
+        "from morerl import Extractor; assert Extractor.__module__ == 'morerl.extract.extractor'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr

@@ -1,154 +1,52 @@
 import base64
+import gzip
 import hashlib
 import json
 import re
 import shutil
-import subprocess
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
-
-from morerl.config import dump_settings
-from morerl.errors import DataError
-from morerl.report import write_report
-from morerl.report.browser import choose, outcome, pieces, split_thought, steps
-from morerl.report.charts import line_chart, thin, ticks
-from morerl.report.write import script_json
-from morerl.schema import Prediction, Sample
-from morerl.settings import Settings
-
-HOSTILE = "<img src=x onerror=alert(1)>"
-LABELS = ("none", "/per/misc/awarded", "/per/org/leader_of", HOSTILE)
-TITLES = (
-    "Nobel Economics Prize Goes to Pioneers in Reducing Poverty",
-    f"A title with {HOSTILE} in it </script><script>alert(2)</script>",
-    "جائزة نوبل تذهب إلى رواد الحد من الفقر",
-    "Flags 🇫🇷👩‍👩‍👧 over the 🏟️ as fans arrive",
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from report_runs import (
+    HOSTILE,
+    LABELS,
+    TITLES,
+    extract_answer,
+    extract_run,
+    extract_sample,
+    guideline,
+    metrics,
+    pair_run,
+    sample,
 )
+from typer.testing import CliRunner
 
+from morerl.cli import app
+from morerl.errors import DataError
+from morerl.evaluation import score_files
+from morerl.guidelines import load_spec
+from morerl.prompts.parse import Parsed
+from morerl.report import write_report
+from morerl.report.browser import choose, units
+from morerl.report.chain import pieces
+from morerl.report.charts import line_chart, thin, ticks
+from morerl.report.judged import Verdict, outcome, verdict
+from morerl.report.page import packed, script_json
+from morerl.report.pictures import gallery
+from morerl.report.said import MAX_CHARACTERS, split_thought, steps
+from morerl.schema import Gold
 
-def sample(number: int, image: str | None = "a.png") -> Sample:
-    text = TITLES[number % len(TITLES)]
-    start = text.index(" ", 3) + 1
-    regions = [
-        {"id": "r0", "box": [0.1, 0.2, 0.4, 0.8]},
-        {"id": "r1", "box": [0.5, 0.1, 0.9, 0.6], "type": "per"},
-    ]
-    return Sample.model_validate(
-        {
-            "id": f"more/test/{number:06d}",
-            "corpus": "more",
-            "split": "test",
-            "text": text,
-            "image": image,
-            "mentions": [
-                {"id": "m0", "start": start, "end": start + 6, "text": text[start : start + 6]},
-                {"id": "m1", "start": 0, "end": 3, "text": text[:3]},
-            ],
-            "regions": regions if image else [],
-            "head": "r0" if image else "m1",
-            "tail": "m0",
-            "gold": {"label": LABELS[number % len(LABELS)]},
-        }
-    )
-
-
-def prediction(of: Sample, right: bool) -> Prediction:
-    answer = of.gold.label if right else LABELS[(LABELS.index(of.gold.label) + 1) % 4]
-    thought = "\n".join(f"Step {n}: what is seen here, {HOSTILE}, matters." for n in range(1, 7))
-    return Prediction(id=of.id, completions=(f"<think>{thought}</think> <answer>{answer}</answer>",), answer=answer)
-
-
-def metrics(value: float) -> dict:
-    f1 = {"precision": value - 2, "recall": value + 2, "f1": value, "gold": 6, "predicted": 5}
-    return {
-        "protocol": "more",
-        "n": 24,
-        "primary": {"name": "micro_f1", "value": value},
-        "figures": {
-            "accuracy": value + 10,
-            "micro_precision": value - 2,
-            "unparseable": 4.2,
-            "one_entity/n": 17.0,
-            "one_entity/micro_f1": value - 7.77,
-        },
-        "per_label": {label: f1 for label in LABELS},
-        "confusion": {label: {other: 3 + 9 * (label == other) for other in LABELS} for label in LABELS},
-        "ci95": {"micro_f1": [value - 4, value + 4], "accuracy": [value + 7, value + 13]},
-        "problems": {"no_answer_tag": 2},
-        "settings": {"n": 1},
-    }
-
-
-def lines(path: Path, rows: list) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def windows() -> list[dict]:
-    """Four epochs of 60 hard samples and 60, 30, 15, 7 easy ones; the last window is filled up."""
-    whys = [(n, why) for n in range(1, 5) for why in ["hard"] * 60 + ["easy"] * (120 >> n)] + [(4, "fill")] * 4
-    prompts = [{"id": str(at), "epoch": n, "why": why, "pass_rate": 0.5} for at, (n, why) in enumerate(whys)]
-    return [{"window": 1 + at // 20, "prompts": prompts[at : at + 20]} for at in range(0, len(prompts), 20)]
-
-
-def draw_pictures(root: Path) -> None:
-    root.mkdir(parents=True)
-    image = Image.new("RGB", (640, 480), "#8fb6d8")
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((80, 110, 250, 380), fill="#d9534f")
-    draw.rectangle((330, 60, 570, 280), fill="#3c763d")
-    image.save(root / "a.png")
-    (root / "broken.png").write_bytes(b"no picture at all")
-
-
-def training_log(stage: str) -> list[dict]:
-    rows = [{"step": n, "loss": 2 / n, "grad_norm": 1.0, "learning_rate": 1e-4} for n in range(1, 60)]
-    if stage == "grpo":
-        for row in rows:
-            n = row["step"]
-            row |= {f"rewards/{name}/mean": 1 - w / n for name, w in (("format", 1), ("length", 2), ("answer", 3))}
-            row |= {"reward": 3 - 6 / n, "reward_std": 0.4, "frac_reward_zero_std": n / 80, "kl": n / 1e4}
-            row |= {"completions/mean_length": 200 + n}
-    return [
-        *rows,
-        *({"step": n, "dev_f1": 40 + n / 3} for n in (10, 20, 40)),
-        {"step": 59, "loss": float("nan")},
-    ]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    folder, data, pictures = tmp_path / "run", tmp_path / "data", tmp_path / "pictures"
-    draw_pictures(pictures)
-    samples = [sample(n, (None, "a.png", "a.png", "../secret.png", "broken.png", "a.png")[n % 6]) for n in range(24)]
-    lines(data / "test.jsonl", [s.model_dump(mode="json") for s in samples])
-    for stage, period in (("sft", 3), ("grpo", 5)):
-        rows = [prediction(s, n % period > 0) for n, s in enumerate(samples)]
-        predicted = [row.model_dump(mode="json") for row in rows]
-        lines(folder / "predictions" / f"{stage}.test.jsonl", predicted)
-        lines(folder / "predictions" / "blank_text.test.jsonl", predicted)
-        lines(folder / stage / "log.jsonl", training_log(stage))
-    lines(folder / "schedule.jsonl", windows())
-    lines(folder / "rated.jsonl", [{"id": str(n), "n": 4, "n_correct": n % 5} for n in range(50)])
-    settings = {
-        "run": {"dir": "run"},
-        "data": {"dir": str(data), "image_root": str(pictures), "guidelines": "more"},
-    }
-    (folder / "config.yaml").write_text(dump_settings(Settings.model_validate(settings)))
-    (folder / "run.json").write_text(json.dumps({"git": "abc123", "versions": {"trl": "1.16.0"}, "seed": 0}))
-    figures = {
-        # as json.dumps(sort_keys=True) would have it
-        "grpo": metrics(67.8),
-        "sft": metrics(62.7),
-        "controls": {"shuffled_pictures": 41.0, "blank_text": 12.5},
-        "seconds": {"teach": 31.0, "sft": 420.5, "rate": 66.0, "grpo": 4000.0, "predict": 80.0},
-        "peak_memory_mb": 2345.6,
-    }
-    (folder / "metrics.json").write_text(json.dumps(figures))
-    return folder
+    return pair_run(tmp_path)
 
 
 class Page(HTMLParser):
@@ -161,7 +59,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        self.inside = (tag, dict(attrs).get("type", "")) if tag in ("script", "style") else None
+        self.inside = (tag, dict(attrs).get("id", "")) if tag in ("script", "style") else None
 
     def handle_data(self, data):
         if self.inside:
@@ -176,15 +74,26 @@ def written(run: Path) -> tuple[str, Page, dict]:
     write_report(run, out)
     text = out.read_text(encoding="utf-8")
     page = Page(text)
-    return text, page, json.loads(page.raw["script", "application/json"])
+    return text, page, unpacked(page)
+
+
+def unpacked(page: Page) -> dict:
+    """The data as the script reads it, with the pictures among it."""
+    data, told = (json.loads(gzip.decompress(base64.b64decode(page.raw["script", id_]))) for id_ in ("data", "told"))
+    assert len(told) == len(data["samples"])
+    return (
+        data
+        | {"told": told}
+        | {"pictures": [json.loads(line) for line in page.raw.get(("script", "pictures"), "").splitlines()]}
+    )
 
 
 def test_nothing_of_the_run_becomes_markup(run):
     text, page, data = written(run)
     assert not [tag for tag, attrs in page.tags if tag == "img" or any(name.startswith("on") for name in attrs)]
-    assert len([tag for tag, _ in page.tags if tag == "script"]) == 2
+    assert len([attrs for tag, attrs in page.tags if tag == "script" and attrs.get("type") != "text/plain"]) == 1
     assert HOSTILE not in text and "&lt;img src=x onerror" in text
-    assert any(HOSTILE in "".join(piece for piece, _ in s["pieces"]) for s in data["samples"])
+    assert any(HOSTILE in s["text"] for s in data["samples"])
 
 
 def test_policy_names_the_script_and_the_style_by_hash_and_allows_nothing_else(run):
@@ -229,9 +138,9 @@ def test_stages_run_from_sft_to_grpo_whatever_the_order_of_the_file(run):
 
 def test_each_picture_is_embedded_once_and_a_bad_one_gives_its_reason(run):
     _, _, data = written(run)
-    good = [p for p in data["pictures"] if "uri" in p]
-    assert [(p["width"], p["height"]) for p in good] == [(320, 240)]
-    reasons = {p["reason"].split(":")[0] for p in data["pictures"] if "reason" in p}
+    good = [p for p in data["pictures"] if isinstance(p, list)]
+    assert [(width, height) for width, height, _ in good] == [(480, 360)]
+    reasons = {p.split(":")[0] for p in data["pictures"] if isinstance(p, str)}
     assert reasons == {"outside_root", "not_an_image"}
 
 
@@ -242,7 +151,7 @@ def test_each_picture_is_embedded_once_and_a_bad_one_gives_its_reason(run):
         ("sft/log.jsonl", "sft/log.jsonl is not in the run folder."),
         ("schedule.jsonl", "schedule.jsonl is not in the run folder."),
         ("rated.jsonl", "rated.jsonl is not in the run folder."),
-        ("config.yaml", "Without config.yaml it is not known where the test samples are."),
+        ("config.yaml", "It is not known where the test samples are: there is no config.yaml that names them."),
         ("../data/test.jsonl", "test.jsonl is not in the data folder that config.yaml names (data.dir)."),
     ],
 )
@@ -344,16 +253,159 @@ def test_reasoning_is_cut_at_its_steps():
     assert [title for title, _ in steps(thought)] == ["", "Step 1", "Step 2"]
     assert rest == "<answer>x</answer>"
     assert split_thought("<think>never closed") == ("", "<think>never closed")
+    assert split_thought("</think><think>a</think>b") == ("a", "</think>b")
+    opened = "<think>" * 200_000  # in seconds, not hours
+    assert split_thought(opened) == ("", opened)
 
 
 def test_outcome_compares_the_last_two_stages():
-    one = sample(1)
-    right, wrong = prediction(one, True), prediction(one, False)
-    assert outcome(one, wrong, right) == "fixed"
-    assert outcome(one, right, wrong) == "broken"
-    assert outcome(one, None, right) == "right"
-    assert outcome(one, wrong, wrong) == "wrong"
-    assert outcome(one, right, None) == "unknown"
+    right, wrong, unknown = (Verdict(Parsed(), state, (), 0, ()) for state in (True, False, None))
+    assert outcome(wrong, right) == "fixed"
+    assert outcome(right, wrong) == "broken"
+    assert outcome(None, right) == outcome(unknown, right) == "right"
+    assert outcome(wrong, wrong) == "wrong"
+    assert outcome(right, None) == outcome(right, unknown) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("gold", "completion", "errors"),
+    [
+        (LABELS[1], f"<think>x</think><answer>{LABELS[1]}</answer>", ()),
+        (LABELS[1], f"<think>x</think><answer>{LABELS[2]}</answer>", ("wrong label",)),
+        (LABELS[1], "<think>x</think><answer>none</answer>", ("missed",)),
+        ("none", f"<think>x</think><answer>{LABELS[1]}</answer>", ("made up",)),
+        (LABELS[1], "<answer>", ("no readable answer",)),
+    ],
+)
+def test_a_pair_is_judged_by_the_scorer_and_its_error_named(tmp_path, gold, completion, errors):
+    spec = load_spec(str(guideline(tmp_path / "g.yaml")))
+    one = sample(1).model_copy(update={"gold": Gold(label=gold)})
+    found = verdict(one, (completion, f"<think>x</think><answer>{gold}</answer>"), spec)
+    assert (found.right, found.errors, found.passed) == (not errors, errors, 1 + (not errors))
+
+
+def test_an_extraction_names_the_errors_of_entities_and_of_relations_apart():
+    spec, one = load_spec("scier"), extract_sample(1)
+    assert verdict(one, (extract_answer(one, 0),), spec).errors == ()
+    wrong = verdict(one, (extract_answer(one, 1),), spec)
+    assert wrong.right is False
+    assert wrong.errors == ("entity: wrong type", "relation: missed", "relation: made up")
+    assert verdict(one, (), spec).errors == verdict(one, ("[",), spec).errors == ("no readable answer",)
+
+
+@given(st.text(), st.integers(0, 40))
+def test_offsets_count_as_javascript_does(text, at):
+    at = min(at, len(text))
+    assert units(text)(at) == len(text[:at].encode("utf-16-le", "surrogatepass")) // 2
+
+
+def test_offsets_past_what_is_shown_become_its_end():
+    for text in ("x" * (MAX_CHARACTERS + 9), "🏟" * (MAX_CHARACTERS + 9)):
+        assert units(text)(len(text)) == units(text)(MAX_CHARACTERS)
+
+
+def test_packed_data_means_nothing_to_html():
+    hostile = ["</script><!--<script>", "\ud800"]
+    text = packed(hostile)
+    assert re.fullmatch(r"[A-Za-z0-9+/=]*", text)
+    assert json.loads(gzip.decompress(base64.b64decode(text))) == ["</script><!--<script>", "?"]
+
+
+def test_extractions_keep_their_places_and_their_rewards(tmp_path):
+    _, _, data = written(extract_run(tmp_path / "run"))
+    first, second, *_ = data["samples"]
+    emoji = first["text"].encode("utf-16-le")
+    for one in first["gold"]["entities"]:
+        start, end, _, words = one
+        assert emoji[2 * start : 2 * end].decode("utf-16-le") == words
+    assert first["gold"]["relations"] == [[0, 1, "Evaluated-With"], [0, 2, "Used-For"]]
+    assert [one["state"] for one in data["samples"][:4]] == ["right", "wrong", "wrong", "wrong"]
+    rewards = {name: value * weight for name, value, weight in second["answers"][0]["rewards"]}
+    assert {"ner_f1", "rel_f1", "format"} <= set(rewards) and 0 < rewards["ner_f1"] < 1
+    assert (first["rate"], second["rate"], second["answers"][0]["passed"]) == (1.0, 0.5, 1)
+
+
+def test_types_and_relations_have_tables_of_their_own(tmp_path):
+    folder = extract_run(tmp_path / "run")
+    predictions = folder / "predictions" / "grpo.test.jsonl"
+    score_files(
+        tmp_path / "extract-data" / "test.jsonl", predictions, "scier", predictions.with_suffix(".metrics.json")
+    )
+    text, _, _ = written(folder)
+    for shown in ("Types of entities", "Types of the same span", "Relations between the same two spans"):
+        assert f"<h3>{shown}</h3>" in text
+    types = text.split("Types of the same span")[1].split("</table>")[0]
+    assert "<bdi>Dataset</bdi></td><td><bdi>Task</bdi>" in types and "Evaluated-With" not in types
+    assert 'data-error="relation: missed"' in text
+
+
+def test_two_runs_stand_side_by_side_with_their_paired_difference(tmp_path):
+    one, other = extract_run(tmp_path / "one"), extract_run(tmp_path / "other", shift=1)
+    for folder in (one, other):
+        predictions = folder / "predictions" / "grpo.test.jsonl"
+        gold = tmp_path / "extract-data" / "test.jsonl"
+        score_files(gold, predictions, "scier", predictions.with_suffix(".metrics.json"))
+    write_report(one, one / "against.html", against=other)
+    page = Page(text := (one / "against.html").read_text(encoding="utf-8"))
+    data = unpacked(page)
+    assert data["stages"] == ["other", "one"]
+    assert [sample["state"] for sample in data["samples"][:4]] == ["fixed", "wrong", "wrong", "broken"]
+    assert "paired 95% interval" in text and "2 samples fixed, 2 broken" in text
+    assert "Settings that differ" in text and "<th>run.seed</th><td>1</td><td>0</td>" in text
+    loss = text.split("<figcaption>Loss")[1].split("</figure>")[0]
+    assert 's0 other"' in loss and "other <b>" in loss and "one <b>" in loss
+
+
+def test_runs_on_different_samples_are_not_laid_side_by_side(tmp_path, run):
+    shutil.copytree(run, other := tmp_path / "elsewhere")
+    data = tmp_path / "data2"
+    shutil.copytree(tmp_path / "data", data)
+    changed = (data / "test.jsonl").read_text().replace("Prize Goes", "Prize came")
+    (data / "test.jsonl").write_text(changed)
+    (other / "config.yaml").write_text((run / "config.yaml").read_text().replace(str(tmp_path / "data"), str(data)))
+    write_report(run, run / "report.html", against=other)
+    text = (run / "report.html").read_text(encoding="utf-8")
+    assert "the two runs were asked different samples" in text
+    assert unpacked(Page(text))["stages"] == ["run"]
+
+
+def test_several_corpora_are_several_sets(tmp_path, run):
+    other = extract_run(tmp_path / "extracted")
+    for path in (other / "predictions").iterdir():
+        shutil.copy(path, run / "predictions" / "grpo.test.scier.jsonl")
+    gold = tmp_path / "extract-data" / "test.jsonl"
+    predictions = run / "predictions" / "grpo.test.scier.jsonl"
+    score_files(gold, predictions, "scier", predictions.with_suffix(".metrics.json"))
+    text, _, data = written(run)
+    assert re.findall(r'<option value="(\d)">([^<]*)', text) == [("0", "test"), ("1", "scier · test")]
+    assert [sum(s["set"] == n for s in data["samples"]) for n in (0, 1)] == [24, 8]
+    assert data["samples"][-1]["answers"][0] is None  # sft answered the other corpus alone
+    assert '<select id="set"' in text and "rel_f1" in text and "67.8" in text
+
+
+def test_pictures_share_the_room_there_is(tmp_path):
+    noise = Image.effect_noise((500, 400), 90).convert("RGB")
+    for number in range(3):
+        noise.save(tmp_path / f"{number}.png")
+    names = [(tmp_path, f"{number}.png") for number in range(3)]
+    large, small = (gallery(names, room) for room in (1_000_000, 4_000))
+    assert {(one.width, len(one.uri) <= 1_000_000) for one in large} == {(480, True)}
+    assert {len(one.uri) <= 4_000 for one in small} == {True} and small[0].width < 300
+
+
+def test_the_verb_writes_the_page_and_says_where(run, tmp_path):
+    result = CliRunner().invoke(app, ["report", str(run), "--out", str(tmp_path / "page.html")])
+    assert result.exit_code == 0 and "page.html" in result.output, result.output
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    result = CliRunner().invoke(app, ["report", str(tmp_path / "nowhere")])
+    assert result.exit_code == 2 and "no run folder" in result.output
+
+
+def test_the_wheel_would_hold_every_asset():
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["morerl"]
+    assets = [path for path in (ROOT / "morerl" / "report").iterdir() if path.suffix in (".js", ".css", ".jinja")]
+    assert len(assets) > 8
+    assert not [path for path in assets if not any(path.match(pattern) for pattern in told)]
 
 
 def test_choice_is_seeded_and_prefers_telling_samples():
@@ -381,63 +433,3 @@ def test_thinning_keeps_spikes():
 
 def test_a_chart_of_nothing_is_none():
     assert line_chart("Loss", {"loss": []}) is None
-
-
-CHROMIUM = shutil.which("chromium")
-in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
-
-
-def opened(page: Path, fragment: str = "") -> str:
-    """The document after its script has run."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]
-    address = f"file://{page}{fragment}"
-    return subprocess.run([CHROMIUM, *flags, address], capture_output=True, text=True, timeout=120).stdout
-
-
-@pytest.mark.slow
-@in_chromium
-def test_the_browser_draws_a_sample_and_its_line(run):
-    write_report(run, run / "report.html")
-    dom = opened(run / "report.html", "#sample=more%2Ftest%2F000001")
-    assert "2 of 24" in dom
-    assert dom.count('<li><button type="button"') == 24
-    assert len(re.findall(r'<path d="M[^"]+" class="line right (?:head|tail)"', dom)) == 2
-    for drawn in ('src="data:image/', 'id="arg-head"', 'id="arg-tail"', "<b>Step 6</b>"):
-        assert drawn in dom, drawn
-    assert HOSTILE not in dom and "&lt;img src=x onerror=alert(1)&gt;" in dom
-
-
-ACTIONS = """
-const seen = [];
-const note = () => seen.push(state.parts.place.textContent);
-const key = (name) => {
-  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
-  note();
-};
-const pick = (name, value) => {
-  state.parts[name].value = value;
-  state.parts[name].dispatchEvent(new Event(name === "search" ? "input" : "change"));
-  note();
-};
-["j", "ArrowRight", "k", "ArrowLeft", "k"].forEach(key);
-pick("outcome", "fixed"); pick("outcome", "broken"); pick("outcome", "");
-pick("search", "NOBEL"); pick("search", "no such words"); key("j"); pick("search", "");
-document.querySelector(".matrix .jump").click(); note();
-document.getElementById("theme").click();
-document.body.append(`seen: ${seen.join(", ")}.`);
-"""
-
-
-@pytest.mark.slow
-@in_chromium
-def test_keys_and_filters_choose_the_sample(run):
-    write_report(run, run / "report.html")
-    page = (run / "report.html").read_text(encoding="utf-8")
-    # the policy would refuse the test's own script, which is its purpose
-    page = re.sub(r"<meta http-equiv.*", "", page).replace("</body>", f"<script>{ACTIONS}</script></body>")
-    (run / "acted.html").write_text(page, encoding="utf-8")
-    dom = opened(run / "acted.html")
-    moved = "2 of 24, 3 of 24, 2 of 24, 1 of 24, 24 of 24"
-    filtered = "1 of 6, 1 of 3, 6 of 24, 1 of 6, none, none, 1 of 24"
-    assert f"seen: {moved}, {filtered}, 1 of" in dom, re.findall("seen: .*", dom)[-1]
-    assert 'data-theme="' in dom

@@ -283,7 +283,7 @@ def test_rating_covers_what_sft_has_learnt_where_that_is_asked_for(make_settings
     ids = [json.loads(line)["id"] for line in (settings.data.dir / "train.jsonl").open()]
     chains = [Reasoning(id=id_, completion="x", model="x", prompt_hash="") for id_ in ids]
     write_records(settings.run.dir / "reasoning.jsonl", chains)
-    with pytest.raises(DataError, match=r"uses every train sample \(rate\.taught=true rates those too\)"):
+    with pytest.raises(DataError, match=r"is taught \(rate\.taught=true rates those too\)"):
         run_rate(settings)
 
 

@@ -18,7 +18,7 @@ from morerl.models.transport import Transport
 from morerl.prompts.render import render
 from morerl.schema import Gold, Mention, Reasoning, Region, Sample
 from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings
-from morerl.tasks import ALONE, Corpus, Tasks
+from morerl.tasks import alone
 from morerl.teacher.build import run_teach
 
 pytestmark = pytest.mark.slow
@@ -159,7 +159,7 @@ def test_the_endpoint_writes_what_the_model_writes_here(url, loud_model, picture
     root, samples = pictured
     how = GenerateSettings(max_new_tokens=24, batch_size=1)
     shown = {"prompt": PROMPT, "images": SQUARE, "settings": how}
-    tasks = Tasks(corpora={ALONE: Corpus(spec=SPEC, guidelines="more", dir=root, image_root=root)})
+    tasks = alone(SPEC, root)
     there = complete(samples, tasks, base_url=url, model=str(loud_model), **shown)
     processing, model = load_processing(loud_model), load_model(loud_model, ModelSettings())
     here = generate(model, processing, samples, tasks, **shown)

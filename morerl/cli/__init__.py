@@ -9,6 +9,7 @@ import warnings
 
 import typer
 
+from morerl.cli.extracting import extract
 from morerl.cli.judging import benchmark, check, compare, report, score
 from morerl.cli.training import demo, export, grpo, predict, rate, sft
 
@@ -22,13 +23,15 @@ text are related.
 
 A run is one YAML file. The stages meet in files below its `run.dir`, in this order:
 
-`tools/build_reasoning.py` → **sft** → **rate** → **grpo** → **predict** → **score**
+`tools/build_reasoning.py` → **sft** → **rate** → **grpo** → **predict** → **score** → **report**
 
 Any setting can be overridden: `morerl sft configs/more/qwen2_5_vl_7b.yaml run.seed=1 sft.trainer.learning_rate=5e-5`.
 On many GPUs: `accelerate launch --config_file configs/accelerate/ddp.yaml -m morerl grpo CONFIG`.
-A stage that was interrupted goes on where it was when the same command is given again.""",
+A stage that was interrupted goes on where it was when the same command is given again.
+
+To use a model on texts and pictures of your own: `morerl extract --help`.""",
 )
-for verb in (check, sft, rate, grpo, predict, score, compare, report, benchmark, export, demo):
+for verb in (check, sft, rate, grpo, predict, score, compare, report, benchmark, extract, export, demo):
     app.command()(verb)
 
 

@@ -136,11 +136,20 @@ def compare(
 
 def report(
     run_dir: Annotated[Path, typer.Argument(help="a run's folder (run.dir)", show_default=False)],
+    against: Annotated[Path | None, typer.Option(help="another run's folder, to lay beside it")] = None,
+    out: Annotated[Path | None, typer.Option(help="default: RUN_DIR/report.html, or against-OTHER.html there")] = None,
     inspect: Annotated[Path | None, typer.Option(help="write an inspect-ai log instead, a .eval file")] = None,
 ) -> None:
-    """Look at a run: one HTML file that opens offline, or with --inspect a log for `inspect view`."""
+    """Look at a run: one HTML file that opens offline, with figures, curves and a browser of samples.
+
+    Everything in the folder that can be read is shown, and what cannot is named. With --against the last stages of
+    two runs stand side by side: paired difference, curves overlaid, samples that flipped. With --inspect the latest
+    stage's test predictions become a log for `inspect view` (the extra `inspect`).
+    """
     with one_message():
         if inspect is not None:
+            if against is not None or out is not None:
+                raise usage("--inspect writes one run's log to the file it names; leave out --against and --out")
             from morerl.report.inspect_log import write_inspect
 
             count = write_inspect(run_dir, inspect)
@@ -148,9 +157,10 @@ def report(
             return
         from morerl.report import write_report
 
-        out = run_dir / "report.html"
-        write_report(run_dir, out)
-        say(f"wrote {out}")
+        name = "report.html" if against is None else f"against-{against.resolve().name}.html"
+        out = out or run_dir / name
+        write_report(run_dir, out, against=against)
+        say(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 
 def benchmark(

@@ -39,13 +39,16 @@ class Group(NamedTuple):
 
 
 class Tree:
-    """Groups packed in one row of `length` tokens: trunk, branch 1, ..., branch G, next trunk, ..."""
+    """Groups packed in one row of `length` tokens: trunk, branch 1, ..., branch G, next trunk, ...
 
-    def __init__(self, groups: Sequence[Group], device: torch.device) -> None:
+    `fused`: on a GPU by FlexAttention, which is compiled for a row's shape: for rows of which many are alike.
+    """
+
+    def __init__(self, groups: Sequence[Group], device: torch.device, *, fused: bool = True) -> None:
         self.groups = tuple(groups)
         self.length = sum(group.trunk + group.tips for group in groups)
         self.padding = [_padding(group, device) for group in groups]
-        self.blocks = block_mask(groups, device) if device.type == "cuda" else None
+        self.blocks = block_mask(groups, device) if fused and device.type == "cuda" else None
         self.attended = 0  # layers that have seen it: one that has not would see an ordinary row, and say nothing
 
 

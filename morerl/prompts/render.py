@@ -181,20 +181,25 @@ def mark(sample: Sample, left: str = "<e{}>", right: str = "</e{}>") -> str:
 
 
 def excerpt(sample: Sample) -> str:
-    """The marked text from one argument to the other, with the run of non-blanks next to them on either side.
+    """The marked text of `cut`."""
+    return mark(cut(sample))
 
-    All of it unless both arguments are mentions.
+
+def cut(sample: Sample) -> Sample:
+    """The sample with its text from one argument to the other, and the run of non-blanks next to them on either side.
+
+    As it is unless both arguments are mentions; of the mentions only the two stay.
     """
     arguments = [sample.argument(sample.head), sample.argument(sample.tail)]
     mentions = [one for one in arguments if isinstance(one, Mention)]
     if len(mentions) < 2:
-        return mark(sample)
+        return sample
     start, end = min(one.start for one in mentions), max(one.end for one in mentions)
     before, after = sample.text[:start], sample.text[end:]
     first = before.rfind(before.split()[-1]) if before.split() else start
     last = after.find(after.split()[0]) + len(after.split()[0]) if after.split() else 0
     moved = [one.model_copy(update={"start": one.start - first, "end": one.end - first}) for one in mentions]
-    return mark(sample.model_copy(update={"text": sample.text[first : end + last], "mentions": tuple(moved)}))
+    return sample.model_copy(update={"text": sample.text[first : end + last], "mentions": tuple(moved)})
 
 
 def render_completion(think: str, answer: str) -> str:

@@ -21,10 +21,10 @@ from pydantic import ValidationError
 from morerl.errors import DataError
 from morerl.report import figures
 from morerl.report.chain import MAX_NAME, Chain, reason_of, show
+from morerl.report.notes import is_number, read_object
+from morerl.report.page import asset, environment, policy, write_page
 from morerl.report.quotes import guide_words
-from morerl.report.read import is_number, read_object
 from morerl.report.reasons import REASONS
-from morerl.report.write import asset, environment, policy, write_page
 from morerl.schema import Reasoning, Sample
 from morerl.task import TaskSpec
 

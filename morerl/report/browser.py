@@ -1,72 +1,45 @@
 """The sample browser's data: which samples are shown, and each as plain JSON for the page's script.
 
-The script only places what is here: spans are cut into pieces in Python, because JavaScript counts
-UTF-16 units where our offsets count characters.
+Offsets count UTF-16 units, as JavaScript does, where ours count characters. Names of keys are short because there
+may be thousands of samples.
 """
 
 from __future__ import annotations
 
 import random
-import re
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from morerl.report.pictures import Picture, thumbnail
-from morerl.report.read import Run
-from morerl.schema import Extraction, Gold, Prediction, Sample
+from morerl.report.judged import Outcome, Reward, Verdict, Verdicts, labels_of, outcomes
+from morerl.report.said import MAX_CHARACTERS, role, split_thought, steps
+from morerl.report.sets import Answered
+from morerl.schema import Extraction, Gold, Rated, Sample
 
-MAX_CHARACTERS = 20_000  # of a text or a completion; a model that never stops must not fill the page
-STEP = re.compile(r"(?:^|(?<=[\s>*#]))(Step\s*\d+)\s*:\s*", re.IGNORECASE)
-THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
-
-Outcome = str  # right, wrong, fixed, broken, unknown
-
-
-def outcome(sample: Sample, before: Prediction | None, after: Prediction | None) -> Outcome:
-    """What the last stage made of a sample, against the stage before it where there is one.
-
-    fixed: wrong before, right now; broken: right before, wrong now; unknown: no gold or no prediction.
-    """
-    if sample.gold is None or after is None:
-        return "unknown"
-    right = is_gold(sample, after)
-    if before is None or is_gold(sample, before) == right:
-        return "right" if right else "wrong"
-    return "fixed" if right else "broken"
+CAPS = (MAX_CHARACTERS, 10_000, 6_000, 4_000, 2_500, 1_500, 1_000)  # characters of one completion
+ROOM = 24_000_000  # characters of all completions: what a browser unpacks well within two seconds
+Scorer = Callable[[str, Sample], list[Reward]]
 
 
-def is_gold(sample: Sample, prediction: Prediction) -> bool:
-    """Whether the answer is the gold one, as the page shows both."""
-    return sample.gold is not None and written(prediction.answer) == written(sample.gold)
+Told = tuple[list[list[str]], str]  # the steps of a completion's reasoning, and what stands outside it
 
 
-def written(answer: Gold | Extraction | str | dict[str, Any] | None) -> str | None:
-    """A label, or an extraction as one line (see `stated`); None where there is no answer."""
-    return None if answer is None else "; ".join(stated(answer) or ["(nothing)"])
+class Shown(NamedTuple):
+    """One set as the browser shows it: samples, what each stage wrote of each, and the pictures, each once."""
+
+    total: Counter[Outcome]
+    samples: list[dict[str, Any]]
+    told: list[list[Told | None]]
+    pictures: list[tuple[Path | None, str]]
 
 
-def stated(answer: Gold | Extraction | str | dict[str, Any]) -> list[str]:
-    """What an answer states, a line each: a label, or an extraction's entities with their types, then its relations."""
-    if isinstance(answer, Gold | str):
-        return [answer.label if isinstance(answer, Gold) else answer]
-    found = answer if isinstance(answer, Extraction) else Extraction.model_validate(answer)
-    names = {entity.id: entity.text for entity in found.entities}
-    entities = [f"{entity.text} [{entity.type}]" for entity in found.entities]
-    relations = [f"{names.get(r.head, r.head)} -{r.label}-> {names.get(r.tail, r.tail)}" for r in found.relations]
-    return [*sorted(entities), *sorted(relations)]
+class Judged(NamedTuple):
+    """A set with its verdicts, and who says what an answer earns."""
 
-
-def outcomes(run: Run) -> dict[str, Outcome]:
-    """Sample id -> outcome, for every test sample that some stage answered (all of them, if none did)."""
-    answered = {id_ for stage in run.predictions.values() for id_ in stage}
-    *_, before, after = [{}, {}, *run.predictions.values()]
-    return {
-        sample.id: outcome(sample, before.get(sample.id), after.get(sample.id))
-        for sample in run.samples
-        if not answered or sample.id in answered
-    }
+    answered: Answered
+    verdicts: Verdicts
+    score: Scorer
 
 
 def choose(found: dict[str, Outcome], limit: int, seed: int) -> list[str]:
@@ -86,92 +59,110 @@ def choose(found: dict[str, Outcome], limit: int, seed: int) -> list[str]:
     return [id_ for id_ in found if id_ in chosen]
 
 
-def browser(run: Run, limit: int) -> dict[str, Any]:
-    """Everything the script needs: stages, pictures (each once), samples, and how they were chosen."""
-    found = outcomes(run)
-    chosen = set(choose(found, limit, run.seed))
-    samples = [sample for sample in run.samples if sample.id in chosen]
-    shown = dict.fromkeys((run.image_root(sample), sample.image) for sample in samples if sample.image is not None)
-    place = {one: index for index, one in enumerate(shown)}
-    return {
-        "stages": list(run.predictions),
-        "pictures": [picture(root, name).as_json() for root, name in shown],
-        "samples": [sample_json(sample, run, found[sample.id], place) for sample in samples],
-        "total": dict(Counter(found.values())),
-        "seed": run.seed,
-    }
+def show_set(judged: Judged, rated: list[Rated], *, number: int, limit: int, seed: int, first_picture: int) -> Shown:
+    """The samples of set `number` that the page holds; its pictures count from `first_picture`."""
+    answered = judged.answered
+    found = outcomes(answered, judged.verdicts)
+    chosen = set(choose(found, limit, seed))
+    samples = [sample for sample in answered.samples if sample.id in chosen]
+    names = list(dict.fromkeys(sample.image for sample in samples if sample.image is not None))
+    place = {name: first_picture + index for index, name in enumerate(names)}
+    rates = {record.id: record.pass_rate for record in rated}
+    cap = _cap(judged.verdicts, chosen)
+    shown, told = [], []
+    for sample in samples:
+        one = sample_json(sample, judged) | {"set": number, "state": found[sample.id]}
+        one["pic"] = None if sample.image is None else place[sample.image]
+        one["rate"] = rates.get(sample.id, one["rate"])
+        shown.append(one)
+        told.append([_told(stage.get(sample.id), cap) for stage in judged.verdicts.values()])
+    return Shown(Counter(found.values()), shown, told, [(answered.image_root, name) for name in names])
 
 
-def picture(root: Path | None, name: str) -> Picture:
-    """The picture's thumbnail, or why there is none."""
-    if root is None:
-        return Picture(reason="data.image_root is not set in config.yaml")
-    return thumbnail(root, name)
+def _cap(verdicts: Verdicts, chosen: set[str]) -> int:
+    """How many characters of a completion are shown, so that all of them together fit the page."""
+    lengths = [
+        len(one.completions[0])
+        for stage in verdicts.values()
+        for id_, one in stage.items()
+        if id_ in chosen and one.completions
+    ]
+    fits = (cap for cap in CAPS if sum(min(length, cap) for length in lengths) <= ROOM)
+    return next(fits, CAPS[-1])
 
 
-def sample_json(sample: Sample, run: Run, state: Outcome, place: dict[tuple[Path | None, str], int]) -> dict[str, Any]:
-    """One sample as the script draws it."""
+def sample_json(sample: Sample, judged: Judged) -> dict[str, Any]:
+    """One sample as the script draws it, but for its place among the others."""
+    found = [stage.get(sample.id) for stage in judged.verdicts.values()]
+    drawn = sum(max(len(one.completions), 1) for one in found if one is not None and one.right is not None)
+    passed = sum(one.passed for one in found if one is not None)
+    unit = units(sample.text)
     return {
         "id": sample.id,
-        "state": state,
-        "gold": written(sample.gold),
-        "pieces": pieces(sample),
-        "picture": place[run.image_root(sample), sample.image] if sample.image is not None else None,
+        "text": sample.text[:MAX_CHARACTERS] + (" …" if len(sample.text) > MAX_CHARACTERS else ""),
+        "task": sample.task,
+        "marks": [[unit(m.start), unit(m.end), role(sample, m.id) or "other"] for m in sample.mentions],
         "boxes": [
-            {"id": region.id, "box": region.box, "type": region.type, "role": role(sample, region.id)}
-            for region in sample.regions
+            [*_rounded(r.box), " · ".join(filter(None, (r.id, r.type))), role(sample, r.id)] for r in sample.regions
         ],
-        "answers": [answer_json(stage.get(sample.id), sample) for stage in run.predictions.values()],
+        "gold": sample.gold.label if isinstance(sample.gold, Gold) else _found_json(sample.gold, unit),
+        "labels": labels_of(sample.gold),
+        "rate": round(passed / drawn, 3) if drawn else None,
+        "answers": [one and answer_json(one, sample, judged.score, unit) for one in found],
     }
 
 
-def role(sample: Sample, id_: str) -> str:
-    """head, tail, or empty for what the question is not about."""
-    return "head" if id_ == sample.head else "tail" if id_ == sample.tail else ""
+def _rounded(box: tuple[float, ...]) -> list[float]:
+    return [round(value, 4) for value in box]
 
 
-def pieces(sample: Sample) -> list[list[str]]:
-    """The text cut where a mention starts or ends: [piece, kind], kind one of "", other, head, tail.
+def units(text: str) -> Callable[[int], int]:
+    """Character offset -> UTF-16 offset; offsets past what is shown become its end."""
+    shown = text[:MAX_CHARACTERS]
+    if shown.isascii() or max(shown) <= "\uffff":
+        return lambda at: min(at, len(shown))
+    places = [0]
+    for character in shown:
+        places.append(places[-1] + (2 if character > "\uffff" else 1))
+    return lambda at: places[min(at, len(shown))]
 
-    A piece inside several mentions takes the most telling kind.
+
+def _found_json(found: Extraction | None, unit: Callable[[int], int]) -> dict[str, Any] | None:
+    """Entities as [start, end, type, text], null where they stand nowhere; relations as [head, tail, label].
+
+    Head and tail are places in the list of entities, or a name that is none of theirs.
     """
-    text = sample.text[:MAX_CHARACTERS]
-    cuts = sorted({0, len(text), *(min(end, len(text)) for m in sample.mentions for end in (m.start, m.end))})
-    cut = [[text[a:b], _kind(sample, a, b)] for a, b in pairwise(cuts)]
-    return cut + ([[" …", ""]] if len(sample.text) > len(text) else [])
-
-
-def _kind(sample: Sample, start: int, end: int) -> str:
-    roles = [role(sample, m.id) or "other" for m in sample.mentions if m.start <= start and end <= m.end]
-    return next((kind for kind in ("head", "tail", "other") if kind in roles), "")
-
-
-def answer_json(prediction: Prediction | None, sample: Sample) -> dict[str, Any] | None:
-    """A stage's answer, its reasoning by steps, and what was written outside the reasoning."""
-    if prediction is None:
+    if found is None:
         return None
-    completion = prediction.completions[0] if prediction.completions else ""
-    thought, rest = split_thought(completion[:MAX_CHARACTERS])
+    place = {entity.id: number for number, entity in enumerate(found.entities)}
+    entities = [
+        [*((None, None) if e.start is None or e.end is None else (unit(e.start), unit(e.end))), e.type, e.text]
+        for e in found.entities
+    ]
+    relations = [[place.get(r.head, r.head), place.get(r.tail, r.tail), r.label] for r in found.relations]
+    return {"entities": entities, "relations": relations}
+
+
+def answer_json(one: Verdict, sample: Sample, score: Scorer, unit: Callable[[int], int]) -> dict[str, Any]:
+    """A stage's answer, what is wrong with it, and what it earns."""
+    answer, completion = one.parsed.answer, one.completions[0] if one.completions else ""
     return {
-        "answer": written(prediction.answer),
-        "right": is_gold(sample, prediction),
-        "problems": list(prediction.problems),
-        "steps": steps(thought),
-        "rest": rest + (" …" if len(completion) > MAX_CHARACTERS else ""),
-        "drawn": len(prediction.completions),
+        "answer": None if answer is None else answer if isinstance(answer, str) else "",
+        "found": _found_json(answer, unit) if isinstance(answer, Extraction) else None,
+        "labels": labels_of(answer),
+        "right": one.right,
+        "errors": list(one.errors),
+        "problems": list(one.parsed.problems),
+        "rewards": [[name, round(value, 4), weight] for name, value, weight in score(completion, sample)],
+        "drawn": len(one.completions),
+        "passed": one.passed,
     }
 
 
-def split_thought(completion: str) -> tuple[str, str]:
-    """(inside <think>, everything else); all of it is "else" where the tags are not a pair."""
-    match = THINK.search(completion)
-    if match is None:
-        return "", completion.strip()
-    return match[1].strip(), (completion[: match.start()] + completion[match.end() :]).strip()
-
-
-def steps(thought: str) -> list[list[str]]:
-    """[title, body] of every "Step n:" of the reasoning; text before the first has an empty title."""
-    lead, *rest = STEP.split(thought)
-    found = [["", lead.strip()]] if lead.strip() else []
-    return found + [[title, body.strip()] for title, body in zip(rest[::2], rest[1::2], strict=True)]
+def _told(one: Verdict | None, cap: int) -> Told | None:
+    if one is None:
+        return None
+    completion = one.completions[0] if one.completions else ""
+    thought, rest = split_thought(completion[:cap])
+    more = f" … (the first {cap:,} of {len(completion):,} characters)" if len(completion) > cap else ""
+    return steps(thought), rest + more

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from morerl.prompts.parse import parse
 from morerl.prompts.render import describe
-from morerl.report.browser import MAX_CHARACTERS, picture, pieces, role, stated, steps
-from morerl.report.pictures import Picture
+from morerl.report.pictures import NO_ROOT, Picture, thumbnail
 from morerl.report.quotes import Pieces, quoted, text_forms
 from morerl.report.reasons import NO_REPLY, REASONS
+from morerl.report.said import MAX_CHARACTERS, role, stated, steps
 from morerl.schema import Extraction, Gold, Mention, Reasoning, Sample
 from morerl.scoring import is_right
 from morerl.task import TaskSpec
@@ -116,7 +117,7 @@ def _steps(think: str, sample: Sample, guide: str) -> list[tuple[str, Pieces]]:
 
 def _asked(sample: Sample, answer: str | Extraction | None, spec: TaskSpec, root: Path | None) -> Asked:
     pair = sample.task == "pair"
-    shown = picture(root, sample.image) if sample.image is not None else None
+    shown = _picture(root, sample.image) if sample.image is not None else None
     return Asked(
         corpus=f"{sample.corpus}, {sample.split}",
         question=spec.question,
@@ -129,6 +130,28 @@ def _asked(sample: Sample, answer: str | Extraction | None, spec: TaskSpec, root
         # of a pair the answer's own mark says it all
         gold=_lines(sample.gold, None if pair else answer) if sample.gold is not None else [],
     )
+
+
+def _picture(root: Path | None, name: str) -> Picture:
+    if root is None:
+        return Picture(reason=NO_ROOT)
+    return thumbnail(root, name)
+
+
+def pieces(sample: Sample) -> list[list[str]]:
+    """The text cut where a mention starts or ends: [piece, kind], kind one of "", other, head, tail.
+
+    A piece inside several mentions takes the most telling kind.
+    """
+    text = sample.text[:MAX_CHARACTERS]
+    cuts = sorted({0, len(text), *(min(end, len(text)) for m in sample.mentions for end in (m.start, m.end))})
+    cut = [[text[a:b], _kind(sample, a, b)] for a, b in pairwise(cuts)]
+    return cut + ([[" …", ""]] if len(sample.text) > len(text) else [])
+
+
+def _kind(sample: Sample, start: int, end: int) -> str:
+    roles = [role(sample, m.id) or "other" for m in sample.mentions if m.start <= start and end <= m.end]
+    return next((kind for kind in ("head", "tail", "other") if kind in roles), "")
 
 
 def _with_entities(sample: Sample) -> Sample:

@@ -18,6 +18,8 @@ TRENDY = 120  # with so many points the noise hides the course
 STRETCHES = 40  # of a trend
 
 Point = tuple[float, float]
+Series = dict[str, list[Point]]
+Against = tuple[Series, str, str]  # another run's series, its name, and the name of the run itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +32,14 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One series, drawn: its SVG path, its trend's where points are many, dots where they are few."""
+    """One series, drawn: its SVG path, its trend's where points are many, dots where they are few.
+
+    `color` counts the page's colours; `other`: it is the run that this one is laid beside.
+    """
 
     name: str
+    color: int
+    other: bool
     path: str
     trend: str
     dots: tuple[Point, ...]
@@ -51,12 +58,15 @@ class Chart:
     y_ticks: tuple[Tick, ...]
 
 
-def line_chart(title: str, series: dict[str, list[Point]], *, unit: str = "", x_label: str = "step") -> Chart | None:
-    """A chart of the series that have points, finite ones; None if none has any."""
-    kept = {name: sorted(points) for name, points in series.items() if points}
+def line_chart(
+    title: str, series: Series, *, unit: str = "", x_label: str = "step", against: Against | None = None
+) -> Chart | None:
+    """A chart of the series that have points, finite ones; None if none has any. `against`: another run's, dashed."""
+    lines = _named(series, against) if against else [(name, n, False, p) for n, (name, p) in enumerate(series.items())]
+    kept = [(name, color, dashed, sorted(points)) for name, color, dashed, points in lines if points]
     if not kept:
         return None
-    every = [point for points in kept.values() for point in points]
+    every = [point for *_, points in kept for point in points]
     y_values = ticks(min(y for _, y in every), max(y for _, y in every))
     x_low, x_high = _span(x for x, _ in every)
     x_values = [value for value in ticks(x_low, x_high) if x_low <= value <= x_high]
@@ -66,10 +76,21 @@ def line_chart(title: str, series: dict[str, list[Point]], *, unit: str = "", x_
         title=title,
         unit=unit,
         x_label=x_label,
-        lines=tuple(_line(name, points, across, up) for name, points in kept.items()),
+        lines=tuple(_line(name, color, dashed, points, across, up) for name, color, dashed, points in kept),
         x_ticks=tuple(Tick(at=across(value), text=number(value)) for value in x_values),
         y_ticks=tuple(Tick(at=up(value), text=number(value)) for value in y_values),
     )
+
+
+def _named(series: Series, against: Against) -> list[tuple[str, int, bool, list[Point]]]:
+    """(legend, colour, dashed, points): the same colours for the same series, or for runs where there is but one."""
+    others, other, own = against
+    colors = {name: number for number, name in enumerate({**series, **others})}
+    if len(colors) == 1:
+        runs = [(other, 0, True, points) for points in others.values()]
+        return runs + [(own, 1, False, points) for points in series.values()]
+    lines = [(name, colors[name], False, points) for name, points in series.items()]
+    return lines + [(f"{name}, {other}", colors[name], True, points) for name, points in others.items()]
 
 
 def ticks(low: float, high: float, want: int = 5) -> list[float]:
@@ -123,10 +144,19 @@ def _scale(low: float, high: float, start: float, stop: float) -> Callable[[floa
     return lambda value: round(start + (value - low) / (high - low) * (stop - start), 1)
 
 
-def _line(name: str, points: list[Point], across: Callable[[float], float], up: Callable[[float], float]) -> Line:
+def _line(
+    name: str,
+    color: int,
+    other: bool,
+    points: list[Point],
+    across: Callable[[float], float],
+    up: Callable[[float], float],
+) -> Line:
     drawn = [(across(x), up(y)) for x, y in thin(points)]
     return Line(
         name=name,
+        color=color,
+        other=other,
         path=_path(drawn),
         trend=_path([(across(x), up(y)) for x, y in trend(points)]),
         dots=tuple(drawn) if len(drawn) <= 30 else (),

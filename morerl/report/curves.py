@@ -1,14 +1,15 @@
-"""Which of a training log's metrics share a chart. Names are TRL's."""
+"""Which of a training log's metrics share a chart. Names are TRL's, and morerl's own (mixing/, dev_f1)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from morerl.report.charts import Chart, Point, line_chart
-from morerl.report.read import LogLine, is_number
+from morerl.report.charts import Chart, Point, Series, line_chart
+from morerl.report.notes import is_number
+from morerl.report.read import LogLine
 
-# title, unit, pattern of the metric; a named group `name` is what the legend says
+# title, unit, pattern of the metric; a named group is what the legend says
 CHARTS = (
     ("Loss", "", r"(?P<name>loss|eval_loss)"),
     ("Reward, by part", "mean over the batch", r"(?P<name>reward)|rewards/(?P<part>.+)/mean"),
@@ -19,22 +20,31 @@ CHARTS = (
     ("Distance from the starting model", "KL", r"(?P<name>kl)"),
     ("Entropy", "nats a token", r"(?P<name>entropy)"),
     ("Gradient norm", "", r"(?P<name>grad_norm)"),
+    ("Adaptive mixing", "share: refilled of a window, the others of all samples", r"mixing/(?P<name>.+)"),
     ("F1 on dev", "per cent, greedy decoding", r"(?P<name>dev_f1)|dev/(?P<corpus>.+)"),
 )
 
 
-def stage_charts(log: list[LogLine]) -> list[Chart]:
-    """The charts a stage's log has points for, in the order of CHARTS."""
-    metrics = sorted({key for line in log for key in line}, key=lambda key: (key != "reward", key))
+def stage_charts(log: list[LogLine], against: tuple[list[LogLine], str, str] | None = None) -> list[Chart]:
+    """The charts a stage's log has points for, in the order of CHARTS.
+
+    `against`: the same log of another run, its name, and the name of the run itself.
+    """
     charts = []
     for title, unit, pattern in CHARTS:
-        names = [(_legend(pattern, metric), metric) for metric in metrics]
-        series = {name: points_of(log, metric) for name, metric in names if name}
-        # a part equal to the whole hides under it, so the whole is drawn first and named so
-        if "reward" in series and len(series) > 1:
-            series = {"all parts": series.pop("reward"), **series}
-        charts.append(line_chart(title, series, unit=unit))
+        other = (_series(against[0], pattern), *against[1:]) if against else None
+        charts.append(line_chart(title, _series(log, pattern), unit=unit, against=other))
     return [chart for chart in charts if chart]
+
+
+def _series(log: list[LogLine], pattern: str) -> Series:
+    metrics = sorted({key for line in log for key in line}, key=lambda key: (key != "reward", key))
+    names = [(_legend(pattern, metric), metric) for metric in metrics]
+    series = {name: points_of(log, metric) for name, metric in names if name}
+    # a part equal to the whole hides under it, so the whole is drawn first and named so
+    if "reward" in series and len(series) > 1:
+        series = {"all parts": series.pop("reward"), **series}
+    return series
 
 
 def points_of(log: Iterable[LogLine], metric: str) -> list[Point]:

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from morerl.report.charts import number, ticks
-from morerl.report.read import CONTROLS, LogLine, Run, is_number
+from morerl.report.notes import is_number
+from morerl.report.sets import CONTROLS, Answered
 from morerl.schema import Metrics, Rated
 
 
@@ -141,7 +142,7 @@ def bars(values: dict[str, float], *, of_sum: bool = False) -> list[Bar]:
     return [Bar(name=name, value=value, share=max(value / whole, 0.0)) for name, value in values.items()]
 
 
-def control_rows(run: Run) -> list[Bar]:
+def control_rows(run: Answered) -> list[Bar]:
     """The last stage's official figure, then every control beside it."""
     if not run.controls or not run.metrics:
         return []
@@ -155,19 +156,8 @@ def control_rows(run: Run) -> list[Bar]:
 
 
 def difficulty(rated: list[Rated]) -> list[Bar]:
-    """How many samples have which pass rate, lowest rate first; at most eleven bins."""
-    bins = Counter(round(record.pass_rate, 1) for record in rated)
+    """How many samples have which pass rate, lowest rate first; tenths where there are more than eleven rates."""
+    bins = Counter(round(record.pass_rate, 2) for record in rated)
+    if len(bins) > 11:
+        bins = Counter(round(record.pass_rate, 1) for record in rated)
     return bars({f"{number(rate * 100)} %": float(bins[rate]) for rate in sorted(bins)})
-
-
-def epochs(schedule: list[LogLine]) -> list[tuple[str, int, int]]:
-    """(epoch, hard samples, easy samples) of an order fixed ahead; what only filled a window up is not counted."""
-    windows = [line["prompts"] for line in schedule if isinstance(line.get("prompts"), list)]
-    prompts = [prompt for window in windows for prompt in window if isinstance(prompt, dict)]
-    counts = Counter(
-        (int(prompt["epoch"]), prompt.get("why"))
-        for prompt in prompts
-        if is_number(prompt.get("epoch")) and prompt.get("why") in ("hard", "easy")
-    )
-    numbers = sorted({epoch for epoch, _ in counts})
-    return [(str(epoch), counts[epoch, "hard"], counts[epoch, "easy"]) for epoch in numbers]

@@ -23,7 +23,7 @@ from morerl.models.endpoint import pictures
 from morerl.partial import fingerprint
 from morerl.prompts.parse import parse
 from morerl.prompts.render import render, steps_of
-from morerl.report.browser import split_thought, stated
+from morerl.report.said import split_thought, stated
 from morerl.rewards import Case, compose, judge, terms_of
 from morerl.runs import read_json
 from morerl.schema import Extraction, Gold, Metrics, Rated, Sample

@@ -1,33 +1,16 @@
-"use strict";
-// One sample as a person sees it: picture with boxes, relation, text with spans, answers with steps.
-// Text from the run reaches the page by textContent alone: nothing here parses HTML.
+// One sample as a person sees it: picture with boxes, text with spans, what links them, answers with steps.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const SVG = "http://www.w3.org/2000/svg";
 const MARKS = { right: "✓", wrong: "✗", fixed: "▲", broken: "▼", unknown: "?" };
-const last = data.stages.length - 1;
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function draw(tag, attributes) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
-
-// ---- one sample
+// ---- picture
 
 function pictureOf(sample) {
-  if (sample.picture === null) return null;
-  const picture = data.pictures[sample.picture];
+  if (sample.pic === null) return null;
+  const picture = pictureAt(sample.pic);
   if (picture.reason) return make("p", { class: "gap picture" }, `This picture is not shown. ${picture.reason}`);
-  // thumbnails are small: half as large again is still sharp enough to recognise an object
-  const size = { width: Math.round(picture.width * 1.5), height: Math.round(picture.height * 1.5) };
+  // thumbnails are small: somewhat larger is still sharp enough to recognise an object
+  const scale = Math.min(1.5, 480 / Math.max(picture.width, picture.height * 1.3));
+  const size = { width: Math.round(picture.width * Math.max(scale, 1)), height: Math.round(picture.height * Math.max(scale, 1)) };
   const image = make("img", { ...size, src: picture.uri, alt: "the sample's picture" });
   return make("div", { class: "picture" }, image, boxesOf(sample), ...tagsOf(sample));
 }
@@ -35,15 +18,12 @@ function pictureOf(sample) {
 function boxesOf(sample) {
   const layer = draw("svg", { viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" });
   // what the question is about lies on top
-  const boxes = [...sample.boxes].sort((a, b) => (a.role !== "") - (b.role !== ""));
-  for (const { id, box, type, role } of boxes) {
-    const [x1, y1, x2, y2] = box;
+  const boxes = [...sample.boxes].sort((a, b) => (a[5] !== "") - (b[5] !== ""));
+  for (const [x1, y1, x2, y2, name, role] of boxes) {
     for (const kind of ["halo", "box"]) {
       const rect = draw("rect", { x: x1, y: y1, width: x2 - x1, height: y2 - y1, class: `${kind} ${role}` });
       if (kind === "box" && role) rect.id = `arg-${role}`;
-      const title = draw("title", {});
-      title.textContent = [id, type, role].filter(Boolean).join(" · ");
-      rect.append(title);
+      rect.append(draw("title", {}, [name, role].filter(Boolean).join(" · ")));
       layer.append(rect);
     }
   }
@@ -51,31 +31,30 @@ function boxesOf(sample) {
 }
 
 function tagsOf(sample) {
-  return sample.boxes.filter((box) => box.role).map(({ box, role }) => {
+  return sample.boxes.filter((box) => box[5]).map(([x1, y1, , , , role]) => {
     const tag = make("span", { class: `tag ${role}` }, role);
     // through the object model: the page's policy refuses style attributes
-    tag.style.left = `${box[0] * 100}%`;
-    tag.style.top = `${box[1] * 100}%`;
+    tag.style.left = `${x1 * 100}%`;
+    tag.style.top = `${y1 * 100}%`;
     return tag;
   });
 }
 
-function textOf(sample) {
-  const text = make("p", { class: "text", dir: "auto", tabindex: "0" });
-  for (const [piece, kind] of sample.pieces) {
-    if (!kind) {
-      text.append(piece);
-      continue;
-    }
-    const mark = make("mark", { class: kind }, piece);
-    if (kind !== "other" && !text.querySelector(`#arg-${kind}`)) mark.id = `arg-${kind}`;
-    text.append(mark);
+// ---- a pair: text with head and tail, and the relation between them
+
+function pairTextOf(sample) {
+  // ends past what is shown of a long text were cut to its end, and an empty span marks nothing
+  const spans = sample.marks.filter(([start, end]) => start < end).map(([start, end, kind]) => ({ start, end, kind }));
+  const text = textOf(sample.text, spans);
+  for (const role of ["head", "tail"]) {
+    const first = spans.find((span) => span.kind === role)?.nodes?.[0];
+    if (first) first.id = `arg-${role}`;
   }
   return text;
 }
 
-function verdict(answer, gold) {
-  if (!answer || gold === null) return "unknown";
+function verdict(answer) {
+  if (!answer || answer.right === null) return "unknown";
   return answer.right ? "right" : "wrong";
 }
 
@@ -87,28 +66,48 @@ function said(answer) {
 function relationOf(sample) {
   const row = (who, kind, mark, label) =>
     make("div", { class: `row ${kind}` }, make("span", { class: "who" }, who), make("span", { class: "mark" }, mark), make("bdi", {}, label));
-  const card = make("div", { class: `relation ${verdict(sample.answers[last], sample.gold)}` });
+  const card = make("div", { class: `relation ${verdict(sample.answers.at(-1))}` });
   card.append(row("gold", "gold", "", sample.gold ?? "not known"));
   data.stages.forEach((stage, i) => {
-    const kind = verdict(sample.answers[i], sample.gold);
+    const kind = verdict(sample.answers[i]);
     card.append(row(stage, kind, MARKS[kind], said(sample.answers[i])));
   });
   return card;
 }
 
+// ---- an answer: verdict, reward, steps
+
 function answerOf(sample, i) {
   const answer = sample.answers[i];
-  const kind = verdict(answer, sample.gold);
-  const head = make("h3", {}, make("span", { class: "who" }, data.stages[i]), make("span", { class: `verdict ${kind}` }, `${MARKS[kind]} `, make("bdi", {}, said(answer))));
+  const kind = verdict(answer);
+  const outcome = sample.task === "pair" ? said(answer) : { right: "all right", wrong: "not all right", unknown: answer ? "" : "no prediction" }[kind];
+  const head = make("h3", {}, make("span", { class: "who" }, data.stages[i]), make("span", { class: `verdict ${kind}` }, `${MARKS[kind]} `, make("bdi", {}, outcome)));
   const box = make("article", { class: "answer" }, head);
   if (!answer) return box;
+  const chips = answer.errors.map((error) => make("span", { class: "chip wrong" }, error));
+  if (chips.length) box.append(make("p", { class: "chips" }, ...chips));
   if (answer.problems.length) box.append(make("p", { class: "gap" }, `Problems: ${answer.problems.join(", ")}`));
+  if (answer.rewards.length) box.append(rewardOf(answer.rewards));
+  const [steps, written] = told?.[sample.number][i] ?? [[], "…"];
   const list = make("ol", { class: "steps" });
-  for (const [title, body] of answer.steps) list.append(make("li", { dir: "auto" }, make("b", {}, title), ` ${body}`));
-  if (answer.steps.length) box.append(list);
-  box.append(make("pre", { dir: "auto" }, answer.rest || "(nothing outside the reasoning)"));
-  if (answer.drawn > 1) box.append(make("p", { class: "hint" }, `The first of ${answer.drawn} completions.`));
+  for (const [title, body] of steps) list.append(make("li", { dir: "auto" }, make("b", {}, title), ` ${body}`));
+  if (steps.length) box.append(list);
+  const rest = make("pre", { dir: "auto" }, written || "(nothing outside the reasoning)");
+  // of an extraction the spans and arcs say it better
+  box.append(answer.found ? make("details", {}, make("summary", {}, "As it was written"), rest) : rest);
+  if (answer.drawn > 1) box.append(make("p", { class: "hint" }, `The first of ${answer.drawn} completions, of which ${answer.passed} are right.`));
   return box;
+}
+
+function rewardOf(rewards) {
+  const number = (value) => String(Math.round(value * 100) / 100).replace("-", "−");
+  const total = rewards.reduce((sum, [, value, weight]) => sum + value * weight, 0);
+  const part = ([name, value, weight]) => {
+    const earned = value * weight;
+    const kind = earned > 0 ? "plus" : earned < 0 ? "minus" : "none";
+    return make("span", { class: `part ${kind}`, title: `${name}: ${number(value)}, weight ${number(weight)}` }, `${name} `, make("b", {}, number(earned)));
+  };
+  return make("p", { class: "reward" }, make("span", { class: "who" }, "reward "), make("b", { class: "sum" }, number(total)), ...rewards.map(part));
 }
 
 // ---- the line from head to relation to tail
@@ -116,6 +115,7 @@ function answerOf(sample, i) {
 function link(stage) {
   const layer = stage.querySelector("svg.link");
   const card = stage.querySelector(".relation");
+  if (!layer || !card) return;
   layer.replaceChildren();
   const base = stage.getBoundingClientRect();
   const target = card.getBoundingClientRect();

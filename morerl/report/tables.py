@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from morerl.errors import MorerlError
-from morerl.guidelines import load_spec
-from morerl.schema import Metrics
-from morerl.settings import Settings
-from morerl.task import ArgumentType, Label
+from morerl.report.judged import Verdict
+from morerl.schema import Extraction, Metrics, Sample
+from morerl.scoring import spans
+from morerl.task import ArgumentType, Label, TaskSpec
+
+Counts = dict[str, dict[str, int]]  # gold -> predicted -> how often
 
 HEATS = 9
 COMMON_MISTAKES = 10
@@ -48,17 +51,9 @@ class Confusion:
     mistakes: tuple[tuple[str, str, int], ...]
 
 
-def meanings(settings: Settings | None) -> dict[str, str]:
-    """Label or type -> what the run's guideline says of it, examples included; nothing where that cannot be read."""
-    if settings is None:
-        return {}
-    return {name: told for corpus in settings.data.each.values() for name, told in _meanings(corpus.guidelines).items()}
-
-
-def _meanings(guidelines: str) -> dict[str, str]:
-    try:
-        spec = load_spec(guidelines)
-    except MorerlError:
+def meanings(spec: TaskSpec | None) -> dict[str, str]:
+    """Label or type -> what the guideline says of it, examples included."""
+    if spec is None:
         return {}
     answers = {name: _meaning(label) for label in spec.labels for name in (label.name, *label.aliases)}
     directed = {answer: answers[answer.partition("(")[0]] for answer in spec.answers if answer not in answers}
@@ -68,6 +63,14 @@ def _meanings(guidelines: str) -> dict[str, str]:
 def _meaning(label: Label | ArgumentType) -> str:
     examples = (("Example", label.positive), ("Not", label.near_miss))
     return label.definition + "".join(f"\n{name}: {text}" for name, text in examples if text)
+
+
+def label_groups(metrics: dict[str, Metrics], spec: TaskSpec | None) -> dict[str, list[LabelRow]]:
+    """The rows by what they are of: types of entities and relations apart, where there are both."""
+    rows = label_rows(metrics)
+    types = [row for row in rows if spec is not None and row.name in spec.types]
+    others = [row for row in rows if row not in types]
+    return {"Types of entities": types, "Relations": others} if types and others else {"": rows} if rows else {}
 
 
 def label_rows(metrics: dict[str, Metrics]) -> list[LabelRow]:
@@ -84,15 +87,32 @@ def label_rows(metrics: dict[str, Metrics]) -> list[LabelRow]:
     return sorted(rows, key=lambda row: -row.support)
 
 
-def confusion(metrics: Metrics) -> Confusion | None:
-    """The confusion matrix; None if the file holds none."""
-    counts = metrics.confusion
+def confusions(metrics: Metrics, pairs: Iterable[tuple[Sample, Verdict]]) -> dict[str, Confusion]:
+    """The confusion matrices: that of the figures, and of extractions with relations also one of their types."""
+    own = confusion(metrics.confusion)
+    types = confusion(_types(pairs)) if metrics.protocol == "scier" else None
+    found = {"Types of the same span": types, "Relations between the same two spans": own} if types else {"": own}
+    return {title: one for title, one in found.items() if one}
+
+
+def _types(pairs: Iterable[tuple[Sample, Verdict]]) -> Counts:
+    found: dict[str, Counter[str]] = {}
+    for sample, verdict in pairs:
+        if isinstance(sample.gold, Extraction):
+            given = verdict.parsed.answer if isinstance(verdict.parsed.answer, Extraction) else spans.EMPTY
+            for _, gold, other in spans.confusions(spans.entity_spans(given), spans.entity_spans(sample.gold)):
+                found.setdefault(gold, Counter())[other] += 1
+    return {gold: dict(row) for gold, row in found.items()}
+
+
+def confusion(counts: Counts) -> Confusion | None:
+    """The confusion matrix of counts; None where there are none."""
     predicted = {name for row in counts.values() for name, count in row.items() if count}
     golds = [name for name in counts if name in predicted or any(counts[name].values())]
     if not golds:
         return None
-    golds.sort(key=lambda name: -sum(counts[name].values()))
-    columns = (*golds, *sorted(predicted - set(golds)))
+    golds.sort(key=lambda name: (name == spans.SPURIOUS, -sum(counts[name].values())))
+    columns = tuple(name for name in (*golds, *sorted(predicted - set(golds))) if name != spans.SPURIOUS)
     return Confusion(
         columns=columns,
         rows=tuple((gold, _cells(gold, counts[gold], columns)) for gold in golds),

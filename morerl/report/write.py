@@ -7,126 +7,123 @@ the one stylesheet by hash: what slipped through would still not run.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from morerl.jsonl import write_text
-from morerl.report import charts, figures, tables
-from morerl.report.browser import browser
+from morerl.report import charts, figures, schedule, tables
+from morerl.report.against import Versus, beside, paired
+from morerl.report.browser import Judged, Shown, show_set
 from morerl.report.curves import stage_charts
+from morerl.report.judged import judge_set, scorer
+from morerl.report.page import asset, environment, lines, packed, policy, write_page
+from morerl.report.pictures import gallery
 from morerl.report.read import Run, read_run
 from morerl.scoring import UNPARSEABLE
+from morerl.scoring.compare import Comparison
 
-HERE = Path(__file__).parent
-MAX_SAMPLES = 300
+MAX_SAMPLES = 5_000
+MAX_BYTES = 28_000_000  # of the whole page; the pictures take what the rest leaves
+SCRIPTS = ("theme.js", "data.js", "spans.js", "sample.js", "list.js", "filters.js", "report.js")
 
 
-def write_report(run_dir: Path, out: Path, *, max_samples: int = MAX_SAMPLES) -> None:
+def write_report(run_dir: Path, out: Path, *, against: Path | None = None, max_samples: int = MAX_SAMPLES) -> None:
     """Writes the report of a run folder to `out`, atomically, with at most `max_samples` in its browser.
 
-    A section whose file is missing says so in its place. Raises DataError if there is no such folder.
+    With `against`, another run's folder, the last stages of both stand side by side. A section whose file is missing
+    says so in its place. Raises DataError if there is no such folder.
     """
-    write_page(out, render(read_run(run_dir), max_samples))
+    run, versus = read_run(run_dir), None
+    if against is not None:
+        run, versus = beside(run, read_run(against))
+    write_page(out, render(run, versus, max_samples))
 
 
-def write_page(out: Path, page: str) -> None:
-    """Writes a page atomically, whatever characters the data brought into it."""
-    # a lone surrogate can enter through a JSON escape and has no UTF-8 form; a NUL ends up as nothing in a browser
-    write_text(out, [page.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")])
-
-
-def render(run: Run, max_samples: int = MAX_SAMPLES) -> str:
+def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLES) -> str:
     """The page."""
-    script, style = "".join(map(asset, ("theme.js", "sample.js", "report.js"))), asset("report.css")
+    judged = [Judged(one, judge_set(one), scorer(run.settings, one)) for one in run.sets]
+    shown = _shown(run, judged, max_samples)
+    data = packed({"stages": _stages(run), "samples": [sample for one in shown for sample in one.samples]})
+    told = packed([told for one in shown for told in one.told])
+    script, style = "".join(map(asset, SCRIPTS)), asset("report.css") + asset("browser.css")
     template = environment().get_template("report.html.jinja")
     return template.render(
         policy=policy(script, style),
         script=Markup(script),
         style=Markup(style),
         run=run,
+        versus=versus,
         chart=charts,
-        results=figures.results(run.metrics),
-        groups=figures.group_rows(run.metrics),
-        stages=list(run.metrics),
-        labels=tables.label_rows(run.metrics),
-        meanings=tables.meanings(run.settings),
-        confusion=tables.confusion(list(run.metrics.values())[-1]) if run.metrics else None,
-        problems=tables.problem_rows(run.metrics),
-        controls=figures.control_rows(run),
+        views=[_view(*pair) for pair in zip(judged, shown, strict=True)],
         times=figures.bars(run.seconds, of_sum=True),
         difficulty=figures.difficulty(run.rated),
-        epochs=figures.epochs(run.schedule),
+        epochs=schedule.epochs(run.schedule),
+        mixing=schedule.schedule_charts(run.schedule, versus and (versus.schedule, versus.name, run.name)),
         unparseable=UNPARSEABLE,
-        curves={stage: stage_charts(log) for stage, log in run.logs.items()},
-        browser=(data := browser(run, max_samples)),
-        data=script_json(data),
+        curves=_curves(run, versus),
+        samples=any(one.samples for one in shown),
+        data=data,
+        told=told,
+        pictures=_pictures(shown, MAX_BYTES - len(data) - len(told)),
     )
 
 
-def policy(script: str, style: str) -> str:
-    """A content-security policy: this script, this stylesheet, embedded pictures, and nothing else."""
-    return (
-        f"default-src 'none'; img-src data:; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+def _view(judged: Judged, shown: Shown) -> dict[str, Any]:
+    """What the template shows of one set."""
+    one, metrics = judged.answered, judged.answered.metrics
+    difference = paired(one)
+    by_id = {sample.id: sample for sample in one.samples}
+    return {
+        "set": one,
+        "total": dict(shown.total),
+        "n": len(shown.samples),
+        "stages": list(metrics),
+        "results": figures.results(metrics),
+        "groups": figures.group_rows(metrics),
+        "difference": difference if isinstance(difference, Comparison) else None,
+        "no_difference": difference if isinstance(difference, str) else "",
+        "labels": tables.label_groups(metrics, one.spec),
+        "meanings": tables.meanings(one.spec),
+        "confusions": {
+            stage: tables.confusions(
+                figures_of, [(by_id[id_], verdict) for id_, verdict in judged.verdicts.get(stage, {}).items()]
+            )
+            for stage, figures_of in reversed(metrics.items())
+        },
+        "problems": tables.problem_rows(metrics),
+        "controls": figures.control_rows(one),
+    }
 
 
-def script_json(value: object) -> Markup:
-    """JSON that is inert inside <script>: no character in it can end the element or start another."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
+def _stages(run: Run) -> list[str]:
+    """The columns of the browser: every stage of any set, in the order of the first that has it."""
+    return list(dict.fromkeys(stage for one in run.sets for stage in one.predictions))
 
 
-def duration(seconds: float) -> str:
-    """1 h 02 min, 3 min 05 s, 4.2 s."""
-    if seconds >= 3600:
-        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
-    if seconds >= 60:
-        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    return f"{seconds:.1f} s"
+def _shown(run: Run, judged: list[Judged], limit: int) -> list[Shown]:
+    found: list[Shown] = []
+    stages = _stages(run)
+    for number, one in enumerate(judged):
+        first = sum(len(before.pictures) for before in found)
+        share = limit // len(judged)
+        shown = show_set(one, run.rated, number=number, limit=share, seed=run.seed, first_picture=first)
+        place = {stage: at for at, stage in enumerate(one.verdicts)}
+        for sample in shown.samples:
+            sample["answers"] = [sample["answers"][place[stage]] if stage in place else None for stage in stages]
+        told = [[one[place[stage]] if stage in place else None for stage in stages] for one in shown.told]
+        found.append(shown._replace(told=told))
+    return found
 
 
-def points(value: float | None, sign: bool = False) -> str:
-    """A rate in per cent with one decimal; a dash for what is not known."""
-    if value is None or value != value:
-        return "–"
-    return f"{value:+.1f}".replace("-", "\u2212") if sign else f"{value:.1f}"
+def _pictures(shown: list[Shown], room: int) -> Markup:
+    files = [file for one in shown for file in one.pictures]
+    return lines(one.as_json() for one in gallery(files, room // (len(files) or 1)))
 
 
-def count(value: float) -> str:
-    """A whole number with thousands apart."""
-    return f"{round(value):,}"
-
-
-def environment() -> SandboxedEnvironment:
-    """Templates of this folder: what they are given is escaped, and what they are not given is an error."""
-    made = SandboxedEnvironment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., Any]] = {"duration": duration, "points": points, "count": count}
-    made.filters.update(filters)
-    return made
-
-
-def asset(name: str) -> str:
-    """The text of a script or stylesheet of this folder."""
-    # read in text mode: a checkout with CRLF line ends must still give the hash the browser computes
-    return (HERE / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+def _curves(run: Run, versus: Versus | None) -> dict[str, list[charts.Chart]]:
+    stages = list(dict.fromkeys([*run.logs, *(versus.logs if versus else ())]))
+    return {
+        stage: stage_charts(run.logs.get(stage, []), versus and (versus.logs.get(stage, []), versus.name, run.name))
+        for stage in stages
+    }

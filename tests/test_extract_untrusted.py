@@ -1,0 +1,73 @@
+"""Whatever a line or a model says: a result, or a named reason; never an exception, and never for long."""
+
+import json
+import time
+
+from extract_server import completion
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from morerl.extract.findings import result_of
+from morerl.extract.ground import plain
+from morerl.extract.questions import questions
+from morerl.extract.record import Record, Unfit, read_record
+from morerl.extract.result import Result
+from morerl.extract.wanted import wanted
+
+WANTED = wanted(["per", "loc"], ["lives in"])
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4),
+    st.sampled_from(["per", "loc", "lives in", "e1", "e2", "Ada", "ada  hale", "Lyon", "\ud800", "é", 0, 3, 0.5]),
+)  # fmt: skip
+KEYS = st.sampled_from(
+    ["text", "image", "mentions", "regions", "id", "start", "end", "box", "type", "head", "tail", "label", "nth"]
+)
+ANYTHING = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5))
+RECORDS = ANYTHING | st.fixed_dictionaries(
+    {"text": st.just("Ada Hale has moved to Lyon")},
+    optional={"mentions": ANYTHING, "regions": ANYTHING, "image": st.just("a.png"), "id": ANYTHING},
+)
+ROWS = st.lists(st.dictionaries(KEYS, LEAVES, max_size=5) | ANYTHING, max_size=5)
+TEXT = "Ada Hale has moved to Lyon. " * 8
+
+
+@given(RECORDS)
+def test_any_record_is_read_or_refused_by_name(raw):
+    try:
+        record = read_record(raw)
+        asked = questions(record, WANTED, 100)[1]
+    except Unfit as error:
+        assert error.reason and len(str(error)) <= 500
+    else:
+        assert isinstance(record, Record) and asked
+
+
+def listed(answer):
+    """The strings that an answer has for entities."""
+    texts = [row.get("text") for row in answer["entities"] if isinstance(row, dict)]
+    return [text for text in texts if isinstance(text, str) and "\ud800" not in text]
+
+
+@settings(max_examples=200)
+@given(st.lists(ROWS.flatmap(lambda e: ROWS.map(lambda r: {"entities": e, "relations": r})), min_size=3, max_size=3))
+def test_any_answer_becomes_a_result_that_can_be_written_and_read(said):
+    record = Record(None, TEXT, None, (), ())
+    spec, asked = questions(record, WANTED, 100)
+    texts = [completion(json.dumps(one)) for one in said]
+    result = result_of(record, spec, asked, [texts[n % 3] for n in range(len(asked))])
+    assert Result.model_validate_json(result.to_json()) == result
+    for style in ("ent", "span", "dep"):
+        json.dumps(result.to_displacy(style))
+    found = [plain(f"{one.text} {one.written or ''}")[0] for one in result.entities]
+    assert [name for one in said for name in listed(one) if not any(plain(name)[0].strip() in f for f in found)] == []
+    assert all(e.status == "not_found" or TEXT[e.start : e.end] == e.text for e in result.entities)
+
+
+def test_an_answer_of_thousands_of_entities_that_are_nowhere_takes_no_time():
+    record = Record(None, TEXT, None, (), ())
+    spec, asked = questions(record, WANTED, 2000)
+    rows = [{"id": f"e{n}", "text": f"Nobody {n}", "type": "per"} for n in range(5000)]
+    links = [{"head": f"x{n}", "label": "lives in", "tail": f"e{n}"} for n in range(2000)]
+    start = time.perf_counter()
+    result = result_of(record, spec, asked, [completion({"entities": rows, "relations": links})])
+    assert len(result.entities) == 7000 and time.perf_counter() - start < 5

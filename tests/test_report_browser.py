@@ -1,0 +1,260 @@
+"""The report as a person uses it, in real headless Chromium: themes, widths, keys, filters, hostile text, thousands."""
+
+import itertools
+import json
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from chromium import CHROMIUM, Chromium
+from PIL import Image
+from report_runs import EXTRACT, HOSTILE, extract_run, lines, pair_run, sample
+
+from morerl.evaluation import score_files
+from morerl.report import write_report
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
+]
+PLACE = ".turn output"
+N = 5_000
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    one = Chromium(tmp_path_factory.mktemp("chromium") / "profile")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Path:
+    """The report of the pairs, among them one with 200 boxes and one of 10,000 characters."""
+    folder = tmp_path_factory.mktemp("pairs")
+    run = pair_run(folder)
+    file = folder / "data" / "test.jsonl"
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    many = [
+        {"id": f"x{n}", "box": [n % 20 / 20, n // 20 / 10, n % 20 / 20 + 0.04, n // 20 / 10 + 0.08]} for n in range(198)
+    ]
+    rows[1]["regions"] += many
+    long = "word " * 1_990 + "the very last name"
+    mentions = [
+        {"id": "m0", "start": len(long) - 4, "end": len(long), "text": "name"},
+        {"id": "m1", "start": 0, "end": 4, "text": "word"},
+    ]
+    rows[6] |= {"text": long, "mentions": mentions}
+    lines(file, rows)
+    write_report(run, run / "report.html")
+    return run / "report.html"
+
+
+@pytest.fixture(scope="module")
+def extractions(tmp_path_factory) -> Path:
+    """The report of two runs on extractions, side by side."""
+    folder = tmp_path_factory.mktemp("extractions")
+    run, other = extract_run(folder / "one"), extract_run(folder / "other", shift=1)
+    write_report(run, run / "report.html", against=other)
+    return run / "report.html"
+
+
+def link(number: int) -> str:
+    return f"#sample=more%2Ftest%2F{number:06d}"
+
+
+def is_quiet(browser: Chromium, page: Path) -> bool:
+    """Nothing but the file was asked for, and nothing was said on the console."""
+    asked = [url for url in browser.requests if not url.startswith("data:image/")]
+    assert (browser.errors, asked) == ([], [page.as_uri()[:100]])
+    return True
+
+
+@pytest.mark.parametrize(("theme", "width"), itertools.product(("light", "dark"), (1280, 390)))
+@pytest.mark.parametrize("which", ["pairs", "extractions"])
+def test_both_themes_and_widths(browser, request, which, theme, width):
+    page = request.getfixturevalue(which)
+    browser.open(page, width=width, theme=theme)
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+    dark, ink = (
+        int(value.split(",")[0].split("(")[1]) < 128
+        for value in browser.run(
+            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        )
+    )
+    assert (dark, ink) == ((theme == "dark"), (theme == "light"))
+    browser.click("#theme")
+    assert browser.run("document.documentElement.dataset.theme") == ("light" if theme == "dark" else "dark")
+    assert is_quiet(browser, page)
+
+
+def test_hostile_text_is_text(browser, pairs):
+    browser.open(pairs, fragment=link(17))
+    browser.until("!!document.querySelector('.steps')")
+    assert HOSTILE in browser.text(".stage .text") and HOSTILE in browser.text(".steps")
+    assert browser.run("document.querySelectorAll('.stage img, .answers img, img[src=x]').length") <= 1
+    assert is_quiet(browser, pairs)
+
+
+def test_a_line_leads_from_the_picture_over_the_relation_to_the_text(browser, pairs):
+    browser.open(pairs, fragment=link(1))
+    assert browser.text(PLACE) == "2 of 24"
+    ends = browser.run(
+        "[...document.querySelectorAll('.link .line')].map((one) => { const m = one.getScreenCTM(); const at = (p) =>"
+        " [p.x + m.e, p.y + m.f]; return [at(one.getPointAtLength(0)), one.getAttribute('class')]; })"
+    )
+    assert [kind for _, kind in ends] == ["line right head", "line right tail"]
+    corners = "(({ x, y, right, bottom }) => [x, y, right, bottom])"
+    box = browser.run(f"{corners}(document.querySelector('#arg-head').getBoundingClientRect())")
+    (x, y), _ = ends[0]
+    assert box[0] - 1 <= x <= box[2] + 1 and box[1] - 1 <= y <= box[3] + 1
+    assert browser.run("document.querySelectorAll('.picture rect.box').length") == 200
+    browser.until("!!document.querySelector('.steps')")
+    assert "reward" in browser.text(".reward") and "Step 6" in browser.text(".steps")
+
+
+def test_right_to_left_text_and_emoji_keep_their_spans(browser, pairs):
+    for number in (2, 3):
+        browser.open(pairs, fragment=link(number))
+        one = sample(number)
+        assert browser.run("document.querySelector('#arg-tail').textContent") == one.argument("m0").text
+        direction = browser.run("getComputedStyle(document.querySelector('.stage .text')).direction")
+        assert direction == ("rtl" if number == 2 else "ltr")
+
+
+def test_a_long_text_is_whole_and_scrolls_to_what_is_asked(browser, pairs):
+    browser.open(pairs, fragment=link(6))
+    text = browser.run("document.querySelector('.stage .text').textContent")
+    assert len(text) == 9_968 and text.endswith("the very last name")
+    assert browser.run("document.querySelector('.stage').getBoundingClientRect().height") < 1_200
+
+
+def test_keys_filters_search_and_addresses(browser, pairs):
+    browser.open(pairs)
+    seen = []
+    for key in ("j", "ArrowRight", "k", "ArrowLeft", "k"):
+        browser.key(key)
+        seen.append(browser.text(PLACE))
+    assert seen == ["2 of 24", "3 of 24", "2 of 24", "1 of 24", "24 of 24"]
+    assert browser.run("location.hash") == link(23)
+    for label, value, place in (
+        ("Outcome", "fixed", "1 of 6"),
+        ("Outcome", "flipped", "1 of 9"),
+        ("Outcome", "", "4 of 24"),
+        ("Kind of error", "=missed", "1 of 1"),
+        ("Kind of error", "", "16 of 24"),
+        ("Difficulty", "never", "2 of 2"),
+        ("Difficulty", "", "16 of 24"),
+    ):
+        browser.pick(label, value)
+        assert (label, value, browser.text(PLACE)) == (label, value, place)
+    browser.key("/")
+    browser.write("NOBEL")
+    assert browser.text(PLACE) == "1 of 6"
+    browser.write(" and no such words")
+    assert browser.text(PLACE) == "none" and "No sample" in browser.text(".stage")
+    browser.key("Escape")
+    browser.pick("Search", "")
+    browser.key("j")
+    assert browser.text(PLACE) == "2 of 24"
+    browser.run(f"location.hash = {link(5)!r}")
+    browser.until(f"document.querySelector({PLACE!r}).textContent === '6 of 24'")
+    for odd in ("#sample=more/test/000007", "#sample=%", "#sample=nobody"):
+        browser.run(f"location.hash = {odd!r}")
+    browser.until(f"document.querySelector({PLACE!r}).textContent === '8 of 24'")
+    assert is_quiet(browser, pairs)
+
+
+def test_a_count_of_the_confusion_leads_to_its_samples(browser, pairs):
+    browser.open(pairs)
+    browser.click("#confusion .matrix .jump")
+    chosen = browser.run("[...document.querySelectorAll('.filters select')].map((one) => one.value)")
+    assert chosen[2] != "" and chosen[3] != "" and chosen[2] != chosen[3]
+
+
+def test_an_extraction_shows_what_is_right_missed_and_made_up(browser, extractions):
+    browser.open(extractions)
+    browser.key("j")
+    assert browser.text(".key").split() == ["right", "3", "missed", "2", "made", "up", "2"]
+    kinds = browser.run("[...document.querySelectorAll('.arcs g')].map((one) => one.classList[0])")
+    assert sorted(kinds) == ["made", "missed", "right"]
+    assert HOSTILE in browser.text(".flow .text") and "Part-Of" in browser.text(".relations")
+    browser.run("document.querySelector('.relations li:last-child').focus()")
+    assert browser.run("document.querySelectorAll('.arcs g.on').length") == 1
+    browser.click(".stages button")
+    assert browser.text(".stages [aria-pressed=true]") == "other"
+    browser.pick("Outcome", "flipped")
+    assert browser.text(PLACE).endswith("of 4")
+    assert is_quiet(browser, extractions)
+
+
+def test_arcs_stand_over_their_spans_whatever_the_script(browser, extractions):
+    for number in range(len(EXTRACT)):
+        browser.open(extractions, fragment=f"#sample=scier%2Ftest%2F{number}")
+        assert browser.run("document.querySelector('.flow .text').textContent") == EXTRACT[number]
+        inside = browser.run(
+            "[...document.querySelectorAll('.arcs .line')].every((one) => { const m = one.getScreenCTM();"
+            " const p = one.getPointAtLength(0); return [...document.querySelectorAll('.flow mark')].some((mark) =>"
+            " [...mark.getClientRects()].some((r) => p.x + m.e >= r.left - 1 && p.x + m.e <= r.right + 1"
+            " && Math.abs(p.y + m.f - r.top) < 2)); })"
+        )
+        assert inside and browser.run("document.querySelectorAll('.arcs .line').length") >= 2
+
+
+def test_a_corpus_is_chosen_and_the_whole_page_follows(browser, tmp_path):
+    run, other = pair_run(tmp_path), extract_run(tmp_path / "extracted")
+    predictions = run / "predictions" / "grpo.test.scier.jsonl"
+    shutil.copy(other / "predictions" / "grpo.test.jsonl", predictions)
+    gold = tmp_path / "extract-data" / "test.jsonl"
+    score_files(gold, predictions, "scier", predictions.with_suffix(".metrics.json"), draws=50)
+    write_report(run, page := run / "report.html")
+    browser.open(page)
+    assert browser.text(PLACE) == "1 of 24" and "67.8" in browser.text("#results")
+    browser.pick("Corpus and split", "1")
+    assert browser.text(PLACE) == "1 of 8" and "rel_f1" in browser.text("#results")
+    assert "67.8" not in browser.text("#results") and "Types of entities" in browser.text("#labels")
+    browser.open(page, fragment="#sample=scier%2Ftest%2F5")
+    assert browser.text(PLACE) == "6 of 8" and browser.run("document.getElementById('set').value") == "1"
+    assert is_quiet(browser, page)
+
+
+@pytest.fixture(scope="module")
+def thousands(tmp_path_factory) -> Path:
+    """5,000 pairs on 250 pictures of noise, which nothing compresses, each reasoned about at some length."""
+    folder = tmp_path_factory.mktemp("thousands")
+    run = pair_run(folder)
+    rng, words = random.Random(0), [f"word{n}" for n in range(999)]
+    for number in range(250):
+        Image.effect_noise((300, 200), 80).save(folder / "pictures" / f"{number}.jpg", quality=80)
+    samples = [sample(n).model_copy(update={"image": f"{n % 250}.jpg"}) for n in range(N)]
+    lines(folder / "data" / "test.jsonl", [one.model_dump(mode="json") for one in samples])
+    for stage in ("sft", "grpo"):
+        rows = []
+        for one in samples:
+            thought = "\n".join(f"Step {n}: {' '.join(rng.choices(words, k=20))}." for n in range(1, 7))
+            thought += "a needle" if one.id.endswith("3210") else ""
+            answer = rng.choice(["none", "/per/misc/awarded"])
+            rows.append({"id": one.id, "completions": [f"<think>{thought}</think> <answer>{answer}</answer>"]})
+        lines(run / "predictions" / f"{stage}.test.jsonl", rows)
+    write_report(run, run / "report.html")
+    return run / "report.html"
+
+
+def test_five_thousand_samples_open_at_once_and_stay_small(browser, thousands):
+    size = thousands.stat().st_size
+    started = time.perf_counter()
+    browser.open(thousands)
+    browser.key("j")
+    assert browser.text(PLACE) == f"2 of {N}"
+    seconds = time.perf_counter() - started
+    assert size < 30e6
+    assert seconds < 6, "2 s on a machine with nothing else to do"
+    assert browser.run("document.querySelectorAll('.list button').length") < 60
+    browser.key("/")
+    browser.write("A NEEDLE")
+    browser.until(f"document.querySelector({PLACE!r}).textContent === '1 of 1'")
+    browser.open(thousands, fragment=link(4_321))
+    assert browser.text(PLACE) == f"4322 of {N}"
+    assert is_quiet(browser, thousands)
