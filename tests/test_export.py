@@ -18,6 +18,7 @@ from morerl.benchmark.plan import Wanted, plan
 from morerl.config import dump_settings, load_settings
 from morerl.errors import ConfigError
 from morerl.export import export_model, write
+from morerl.extract.extractor import Extractor
 from morerl.guidelines import guideline_file, load_spec
 from morerl.images import views
 from morerl.inference import run_predict, score_run
@@ -255,3 +256,14 @@ def squared(samples, folder):
         regions = tuple(one.model_copy(update={"box": (0.0, 0.0, 0.5, 0.5)}) for one in sample.regions)
         out.append(sample.model_copy(update={"image": f"{number}.png", "regions": regions}))
     return out
+
+
+def test_the_extractor_knows_an_exported_model_as_it_knows_the_runs(tuned, tmp_path):
+    out = export_model(tuned.run.dir, tmp_path / "out")
+    sample = read_samples(tuned.data.dir / "test.jsonl")[0]
+    given = {"image": sample.image, "regions": [sample.regions[0].box], "mentions": [sample.mentions[0].text]}
+    models = [tuned.run.dir / "sft" / "model", out]
+    own, exported = (Extractor.from_pretrained(model, image_root=tuned.data.image_root) for model in models)
+    assert own.wanted == exported.wanted and "/per/misc/awarded" in exported.wanted.labels["relations"]
+    here, there = (extractor.extract(sample.text, **given).to_dict() for extractor in (own, exported))
+    assert here == there and here["error"] is None

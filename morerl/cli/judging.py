@@ -144,12 +144,12 @@ def report(
 
     Everything in the folder that can be read is shown, and what cannot is named. With --against the last stages of
     two runs stand side by side: paired difference, curves overlaid, samples that flipped. With --inspect the latest
-    stage's answers to the test split become a log for `inspect view`.
+    stage's test predictions become a log for `inspect view` (the extra `inspect`).
     """
     with one_message():
         if inspect is not None:
             if against is not None or out is not None:
-                raise usage("--inspect writes one run's log to the file it names: --against and --out are for the page")
+                raise usage("--inspect writes one run's log to the file it names; leave out --against and --out")
             from morerl.report.inspect_log import write_inspect
 
             count = write_inspect(run_dir, inspect)

@@ -23,7 +23,7 @@ from morerl.extract.result import Fault, Result
 from morerl.extract.wanted import Names, Schema, Wanted, of_spec, wanted
 from morerl.guidelines import load_spec
 from morerl.partial import fingerprint
-from morerl.runs import model_marks, sha256
+from morerl.runs import model_marks, settings_file, sha256
 from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings, Settings
 from morerl.task import TaskSpec
 
@@ -189,9 +189,9 @@ class Extractor:
 
 
 def _run_of(path_or_id: str | Path) -> Settings | None:
-    """The settings that made a model in a run's folder, <run.dir>/grpo/model."""
-    path = Path(path_or_id).parent / "config.yaml"
-    return load_settings(path) if Path(path_or_id).is_dir() and path.is_file() else None
+    """The settings that a model was trained with, in a run's folder or in an exported one."""
+    path = settings_file(path_or_id)
+    return None if path is None else load_settings(path)
 
 
 def _with(section: Any, **given: object) -> Any:
