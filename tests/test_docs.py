@@ -1,0 +1,25 @@
+"""Every command and example of README.md and docs/ does what it says, or at least is one that exists."""
+
+import re
+
+import pytest
+from doc_blocks import ROOT, blocks, check_only, run
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with what a checkout has that commands name, and nothing else."""
+    for name in ("tools", "configs", "benchmarks"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_corpus_of_ones_own_becomes_a_scored_model(place, capsys):
+    run(blocks(ROOT / "docs" / "own_corpus.md"))
+    assert (place / "runs/market/predictions/grpo.test.metrics.json").is_file()
+    assert "micro_f1" in capsys.readouterr().out
