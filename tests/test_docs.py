@@ -1,9 +1,9 @@
 """Every command and example of README.md and docs/ does what it says, or at least is one that exists."""
 
-import re
-
 import pytest
-from doc_blocks import ROOT, blocks, check_only, run
+from doc_blocks import ROOT, blocks, run
+
+from morerl.rewards import REWARDS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -23,3 +23,9 @@ def test_a_corpus_of_ones_own_becomes_a_scored_model(place, capsys):
     run(blocks(ROOT / "docs" / "own_corpus.md"))
     assert (place / "runs/market/predictions/grpo.test.metrics.json").is_file()
     assert "micro_f1" in capsys.readouterr().out
+
+
+def test_the_examples_of_a_new_corpus_reward_and_model_family_run(place, monkeypatch):
+    monkeypatch.setitem(REWARDS, "brief", None)  # the example's own: gone again afterwards
+    monkeypatch.syspath_prepend(place)
+    run(blocks(ROOT / "docs" / "extend.md"))
