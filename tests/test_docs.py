@@ -1,5 +1,7 @@
 """Every command and example of README.md and docs/ does what it says, or at least is one that exists."""
 
+import runpy
+
 import pytest
 from doc_blocks import ROOT, blocks, run
 
@@ -29,3 +31,9 @@ def test_the_examples_of_a_new_corpus_reward_and_model_family_run(place, monkeyp
     monkeypatch.setitem(REWARDS, "brief", None)  # the example's own: gone again afterwards
     monkeypatch.syspath_prepend(place)
     run(blocks(ROOT / "docs" / "extend.md"))
+
+
+def test_the_reference_of_the_settings_is_current_and_leaves_none_unexplained():
+    made = runpy.run_path(str(ROOT / "tools" / "make_reference.py"))["page"]()
+    assert (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == made, "run tools/make_reference.py"
+    assert "|  |\n" not in made
