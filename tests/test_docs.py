@@ -1,10 +1,12 @@
 """Every command and example of README.md and docs/ does what it says, or at least is one that exists."""
 
+import re
 import runpy
 
 import pytest
 from doc_blocks import ROOT, blocks, run
 
+from benchmarks import scale
 from morerl.rewards import REWARDS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,3 +39,18 @@ def test_the_reference_of_the_settings_is_current_and_leaves_none_unexplained():
     made = runpy.run_path(str(ROOT / "tools" / "make_reference.py"))["page"]()
     assert (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == made, "run tools/make_reference.py"
     assert "|  |\n" not in made
+
+
+def test_every_test_that_the_docs_name_is_there():
+    named = {one for page in PAGES for one in re.findall(r"(tests/\w+\.py)(?:::(\w+))?", page.read_text("utf-8"))}
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not (ROOT / file).is_file() or (name and f"\ndef {name}(" not in (ROOT / file).read_text("utf-8"))
+    ]
+    assert len(named) > 30 and not missing
+
+
+def test_the_tables_of_scale_are_what_is_computed():
+    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    assert page.split(scale.BEGIN)[1].split(scale.END)[0] == f"\n{scale.tables()}\n", "python -m benchmarks.scale"

@@ -29,10 +29,10 @@ Made by `python tools/make_reference.py` from the settings themselves; change th
 
 A run is one YAML file of sections; `run` and `data` are needed, all else has a default. An unknown key is an error that
 names the nearest known one. On the command line `section.key=value` overrides the file, the value being YAML:
-`run.seed=1`, `sft.trainer.learning_rate=5e-5`, `images.views=[full]`. In paths `${run.dir}` stands for `run.dir`. What
-is below `sft.trainer`, `grpo.trainer` and `model.lora` goes to `trl.SFTConfig`, `trl.GRPOConfig` and `peft.LoraConfig` as
-it is; their documentation says what there is. `morerl check CONFIG` says what is wrong with a file. Examples with a reason
-beside each value are in [configs/](../configs). A `*` in a heading is a name of your choosing.
+`run.seed=1`, `sft.trainer.learning_rate=5e-5`, `images.views=[full]`. In paths `${run.dir}` stands for `run.dir`.
+What is below `sft.trainer`, `grpo.trainer` and `model.lora` goes to `trl.SFTConfig`, `trl.GRPOConfig` and
+`peft.LoraConfig` as it is; their documentation says what there is. `morerl check CONFIG` says what is wrong.
+Examples with a reason beside each value are in [configs/](../configs). A `*` in a heading is a name of your choosing.
 """
 WORDS = {Path: "path", str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything"}
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
