@@ -41,7 +41,7 @@ class Gpu(NamedTuple):
 GPUS = (Gpu("RTX 4090", 24, 165, 1008), Gpu("A100 SXM", 80, 312, 2039), Gpu("H100 SXM", 80, 989, 3350))
 ASSUMED = f"""\
 - A step of one GPU: {CELL.prompts} prompts of {CELL.prompt:,} tokens (768 of them a picture of 401,408 pixels and a
-  crop of 200,704), {CELL.group} completions each of {CELL.completion} tokens; a micro-batch is a prompt and its completions.
+  crop of 200,704), {CELL.group} completions each of {CELL.completion} tokens; a micro-batch is one prompt.
 - bf16 weights (2 bytes). LoRA of rank {RANK} on the seven matrices of each text layer, in fp32: 16 bytes a parameter
   with gradient and AdamW. All weights, vision tower frozen: on one GPU and DDP a gradient and two moments in bf16
   (6 bytes); under ZeRO a bf16 gradient, an fp32 copy and two fp32 moments (14 bytes), in equal shares.

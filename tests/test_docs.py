@@ -54,3 +54,7 @@ def test_every_test_that_the_docs_name_is_there():
 def test_the_tables_of_scale_are_what_is_computed():
     page = (ROOT / "docs" / "scale.md").read_text("utf-8")
     assert page.split(scale.BEGIN)[1].split(scale.END)[0] == f"\n{scale.tables()}\n", "python -m benchmarks.scale"
+
+
+def test_the_page_on_protocols_scores_and_compares(place):
+    run(blocks(ROOT / "docs" / "protocols.md"))
