@@ -1,7 +1,14 @@
-"""Every command and example of README.md and docs/ does what it says, or at least is one that exists."""
+"""Every command and example of README.md and docs/ does what it says, or at least is one that exists.
 
+How a block is held to its word stands in doc_blocks.py. One corpus and one model, those of docs/own_corpus.md, serve
+the pages that use a model.
+"""
+
+import os
 import re
 import runpy
+import shutil
+from pathlib import Path
 
 import pytest
 from doc_blocks import ROOT, blocks, run
@@ -10,29 +17,97 @@ from benchmarks import scale
 from morerl.rewards import REWARDS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TAUGHT, USING = "own_corpus.md", ("README.md", "use.md")
+OTHERS = [page for page in PAGES if page.name not in (TAUGHT, *USING)]
+
+
+def checkout(folder):
+    """Makes a folder the working one, with what commands name of a checkout, and nothing else."""
+    for name in ("tools", "configs", "benchmarks"):
+        (folder / name).symlink_to(ROOT / name)
+    os.chdir(folder)
+    return folder
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder with what a checkout has that commands name, and nothing else."""
-    for name in ("tools", "configs", "benchmarks"):
-        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return tmp_path
+    monkeypatch.syspath_prepend(tmp_path)
+    return checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder in which docs/own_corpus.md was followed to the end."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(ROOT)  # put back afterwards
+        folder = checkout(tmp_path_factory.mktemp("checkout"))
+        run(blocks(ROOT / "docs" / TAUGHT))
+    return folder
 
 
 @pytest.mark.slow
-def test_a_corpus_of_ones_own_becomes_a_scored_model(place, capsys):
-    run(blocks(ROOT / "docs" / "own_corpus.md"))
-    assert (place / "runs/market/predictions/grpo.test.metrics.json").is_file()
-    assert "micro_f1" in capsys.readouterr().out
+def test_a_corpus_of_ones_own_becomes_a_scored_model(trained):
+    left = {"reasoning.jsonl", "grpo.test.jsonl", "grpo.test.metrics.json", "report.html", "rated.jsonl"}
+    assert left <= {path.name for path in trained.rglob("*")}
 
 
-def test_the_examples_of_a_new_corpus_reward_and_model_family_run(place, monkeypatch):
-    monkeypatch.setitem(REWARDS, "brief", None)  # the example's own: gone again afterwards
-    monkeypatch.syspath_prepend(place)
-    run(blocks(ROOT / "docs" / "extend.md"))
+@pytest.mark.slow
+@pytest.mark.parametrize("page", USING)
+def test_what_is_asked_of_a_model_is_answered(trained, page, tmp_path, monkeypatch, capsys):
+    """With the paths of a demo run and MODEL standing for the model that was just trained."""
+    shutil.copytree(trained / "runs" / "market" / "grpo", tmp_path / "runs" / "demo" / "grpo")
+    shutil.copy(trained / "market.yaml", tmp_path)
+    shutil.copy(tmp_path / "runs/demo/grpo/config.yaml", tmp_path)  # a model in a run is asked as the run says: briefly
+    (tmp_path / "MODEL").symlink_to("runs/demo/grpo/model")
+    (tmp_path / "runs/demo/raw/img_org/test").mkdir(parents=True)
+    for name in ("runs/demo/raw/img_org/test/test000000.png", "0400.jpg"):
+        shutil.copy(trained / "pictures" / "000.png", tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    run(blocks(PAGES[0] if page == "README.md" else ROOT / "docs" / page))
+    if page == "use.md":
+        assert len(Path("results.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    else:
+        assert "Duarte in purple blocks Lindqvist" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.stem)
+def test_the_commands_of_the_other_pages_run_or_exist(place, page, monkeypatch):
+    monkeypatch.setitem(REWARDS, "brief", None)  # an example's own: gone again afterwards
+    run(blocks(page))
+
+
+WRONG = {
+    "a verb": ("bash", "morerl trian CONFIG", "parse-only: x"),
+    "an option": ("bash", "morerl report RUN_DIR --agianst OTHER", "parse-only: x"),
+    "a setting": ("bash", "morerl sft configs/scenes/demo.yaml sft.dev.evry_steps=2", "parse-only: x"),
+    "a config": ("bash", "morerl sft configs/scenes/dmeo.yaml", "parse-only: x"),
+    "a tool's option": ("bash", "python tools/prepare_corpus.py more RAW --uot x", "parse-only: x"),
+    "a launcher": (
+        "bash",
+        "accelerate launch --config_file configs/accelerate/zero9.yaml -m morerl sft C",
+        "parse-only: x",
+    ),
+    "an extra": ("bash", "uv pip install '.[deepseed]'", "parse-only: x"),
+    "a program": ("bash", "cmake all", "parse-only: x"),
+    "a module": ("python", "from morerl.extractor import Extractor", "parse-only: x"),
+    "no reason": ("bash", "make demo", "parse-only:"),
+    "a mark": ("bash", "true", "skip"),
+    "what fails": ("bash", "false", ""),
+    "a verb that fails": ("bash", "morerl check nowhere.yaml", ""),
+    "code that fails": ("python", "assert False", ""),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_block_that_is_wrong_is_found(place, what):
+    language, text, mark = WRONG[what]
+    Path("page.md").write_text(
+        f"text\n\n<!-- test: {mark} -->\n```{language}\n{text}\n```\n" if mark else f"```{language}\n{text}\n```\n"
+    )
+    [block] = blocks(Path("page.md"))
+    with pytest.raises(AssertionError, match=r"page\.md:"):
+        run([block])
 
 
 def test_the_reference_of_the_settings_is_current_and_leaves_none_unexplained():
@@ -41,7 +116,12 @@ def test_the_reference_of_the_settings_is_current_and_leaves_none_unexplained():
     assert "|  |\n" not in made
 
 
-def test_every_test_that_the_docs_name_is_there():
+def test_the_tables_of_scale_are_what_is_computed():
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert page.split(scale.BEGIN)[1].split(scale.END)[0] == f"\n{scale.tables()}\n", "python -m benchmarks.scale"
+
+
+def test_every_test_that_the_pages_name_is_there():
     named = {one for page in PAGES for one in re.findall(r"(tests/\w+\.py)(?:::(\w+))?", page.read_text("utf-8"))}
     missing = [
         f"{file}::{name}"
@@ -51,10 +131,7 @@ def test_every_test_that_the_docs_name_is_there():
     assert len(named) > 30 and not missing
 
 
-def test_the_tables_of_scale_are_what_is_computed():
-    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
-    assert page.split(scale.BEGIN)[1].split(scale.END)[0] == f"\n{scale.tables()}\n", "python -m benchmarks.scale"
-
-
-def test_the_page_on_protocols_scores_and_compares(place):
-    run(blocks(ROOT / "docs" / "protocols.md"))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_to_a_file_leads_to_one(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
