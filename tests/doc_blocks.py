@@ -7,7 +7,7 @@ An HTML comment on the line before a block says how it is held to its word:
     (nothing)                           bash and python blocks are run; other languages are to be read
 
 `morerl ...` and `python ...` run in this process, because each start would import torch anew; the rest is given to
-bash. What is not checked of a parse-only block: vLLM's own options, for vLLM is no dependency of the tests.
+bash. What is not checked of a parse-only block: the options of the programs in OUTSIDE, which are not this project's.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from morerl.config import load_settings
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"(?:<!-- test: (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+OUTSIDE = ("vllm", "transformers", "trackio", "tensorboard", "inspect")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=\S*$")
 
 
@@ -126,7 +127,8 @@ def _known(words):
     while words and ASSIGNMENT.match(words[0]):
         words = words[1:]
     first, rest = words[0], words[1:]
-    known = {"morerl": _verb, "python": _script, "make": _target, "accelerate": _launch, "uv": _extras, "vllm": _vllm}
+    known = {"morerl": _verb, "python": _script, "make": _target, "accelerate": _launch, "uv": _extras}
+    known |= dict.fromkeys(OUTSIDE, _outside)
     assert first in known, f"no way to check {first!r}"
     known[first](rest)
 
@@ -177,8 +179,7 @@ def _extras(words):
             assert not name or name in extras, f"no extra {name}"
 
 
-def _vllm(words):
-    """Only what is ours to know: its JSON options are JSON."""
-    assert words[0] == "serve"
+def _outside(words):
+    """All that can be known of another's program: an option that looks like JSON is JSON."""
     for word in words:
         assert not word.startswith("{") or json.loads(word)

@@ -11,7 +11,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from doc_blocks import ROOT, blocks, run
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForImageTextToText
 
 from benchmarks import scale
 from morerl.rewards import REWARDS
@@ -119,6 +123,15 @@ def test_the_reference_of_the_settings_is_current_and_leaves_none_unexplained():
 def test_the_tables_of_scale_are_what_is_computed():
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     assert page.split(scale.BEGIN)[1].split(scale.END)[0] == f"\n{scale.tables()}\n", "python -m benchmarks.scale"
+
+
+def test_the_size_of_lora_is_that_of_peft():
+    """The adapter of configs/more on the published shape, built without memory."""
+    lora = yaml.safe_load((ROOT / "configs/more/qwen2_5_vl_7b.yaml").read_text("utf-8"))["model"]["lora"]
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(scale.real_config("3B", scale.Tokens()))
+        adapted = get_peft_model(model, LoraConfig(r=scale.RANK, target_modules=lora["target_modules"]))
+    assert adapted.get_nb_trainable_parameters()[0] == scale.shape("3B").lora and lora["r"] == scale.RANK
 
 
 def test_every_test_that_the_pages_name_is_there():
