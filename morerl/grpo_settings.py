@@ -24,7 +24,7 @@ class MixingSettings(Section):
         "for as many windows as progressive has",
     )
     alpha: float = Field(default=0.5, ge=0.0, description="1: fixed 1:1; 0: hard samples only after epoch 1")
-    epochs: int = Field(default=4, ge=1)
+    epochs: int = Field(default=4, ge=1, description="epochs of the schedule; the run's steps follow")
     hard_below: float = Field(default=1.0, gt=0.0, le=1.0, description="hard: pass rate below it (1: not always right)")
     decay: float = Field(
         default=0.5,

@@ -29,7 +29,9 @@ class RunSettings(Section):
 class ImageSettings(Section):
     """Which pictures the model is shown, and how large; MORE-R1 shows the picture, then the object's crop."""
 
-    views: tuple[Literal["full", "crop"], ...] = Field(default=("full", "crop"), min_length=1)
+    views: tuple[Literal["full", "crop"], ...] = Field(
+        default=("full", "crop"), min_length=1, description="in this order; crop: of each object that is asked about"
+    )
     full_pixels: int = Field(default=401_408, ge=64, description="at most this many pixels for the whole picture")
     crop_pixels: int = Field(default=200_704, ge=64, description="at most this many pixels for a crop")
     min_side: int = Field(default=56, ge=1, description="a shorter side is scaled up to this, in pixels")
@@ -52,13 +54,13 @@ class TinySettings(Section):
     """Shape of the embedded model: a Qwen2.5-VL of random weights with its own tokenizer."""
 
     vocab_size: int = Field(default=2048, ge=512, description="byte-level BPE trained on the train split")
-    hidden_size: int = Field(default=128, ge=16)
-    layers: int = Field(default=4, ge=1)
-    heads: int = Field(default=4, ge=1)
-    intermediate_size: int = Field(default=384, ge=16)
+    hidden_size: int = Field(default=128, ge=16, description="width of the text layers")
+    layers: int = Field(default=4, ge=1, description="text layers")
+    heads: int = Field(default=4, ge=1, description="attention heads of a text layer")
+    intermediate_size: int = Field(default=384, ge=16, description="width of the text layers' MLP")
     attention_dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="of the text layers, in training")
-    vision_hidden_size: int = Field(default=64, ge=16)
-    vision_layers: int = Field(default=2, ge=1)
+    vision_hidden_size: int = Field(default=64, ge=16, description="width of the vision tower")
+    vision_layers: int = Field(default=2, ge=1, description="layers of the vision tower")
     patch_size: int = Field(default=8, ge=2, description="pixels; one image token covers 2x2 patches")
 
 
@@ -67,8 +69,10 @@ class ModelSettings(Section):
 
     path: str | None = Field(default=None, description="folder or hub id; null: build `tiny`")
     tiny: TinySettings = TinySettings()
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="of the weights")
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        default="sdpa", description="transformers' attn_implementation"
+    )
     lora: dict[str, Any] | None = Field(
         default=None, description="peft.LoraConfig; null: all weights. GRPO goes on with the one that SFT made"
     )
@@ -84,10 +88,10 @@ def _several_need_chance(section: Any) -> Any:
 class GenerateSettings(Section):
     """How completions are drawn by predict (rate has its own n and temperature; dev is greedy)."""
 
-    max_new_tokens: int = Field(default=1024, ge=1)
+    max_new_tokens: int = Field(default=1024, ge=1, description="tokens a completion may have")
     batch_size: int = Field(default=64, ge=1, description="samples decoded together")
     temperature: float = Field(default=0.0, ge=0.0, description="0: greedy")
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0, description="share of the probability drawn from")
     n: int = Field(default=1, ge=1, description="completions a sample")
 
     _n = model_validator(mode="after")(_several_need_chance)
@@ -181,7 +185,7 @@ class PredictSettings(Section):
     endpoint: str | None = Field(
         default=None, description="an OpenAI-compatible server to ask instead, e.g. http://127.0.0.1:8000/v1"
     )
-    split: Literal["train", "dev", "test"] = "test"
+    split: Literal["train", "dev", "test"] = Field(default="test", description="whose samples are answered")
     out: Path | None = Field(
         default=None,
         description="default: <run.dir>/predictions/<stage>.<split>.jsonl; of several corpora each has its own, "
@@ -192,9 +196,9 @@ class PredictSettings(Section):
 class DemoSettings(Section):
     """The drawn world of `morerl demo`: scenes (pictures with a title) a split; each asks about nine pairs."""
 
-    train: int = Field(default=700, ge=1)
-    dev: int = Field(default=60, ge=1)
-    test: int = Field(default=150, ge=1)
+    train: int = Field(default=700, ge=1, description="scenes to train on")
+    dev: int = Field(default=60, ge=1, description="scenes that choose the checkpoint")
+    test: int = Field(default=150, ge=1, description="scenes for the figures")
 
 
 class Settings(Section):
