@@ -140,7 +140,9 @@ class Chromium:
         """Left, top, right and bottom of the first element that fits, scrolled into view."""
         node = f"document.querySelector({json.dumps(selector)})"
         self.run(f"{node}.scrollIntoView({{ block: 'center' }})")
-        return self.run(f"(({{ left, top, right, bottom }}) => [left, top, right, bottom])({node}.getBoundingClientRect())")
+        return self.run(
+            f"(({{ left, top, right, bottom }}) => [left, top, right, bottom])({node}.getBoundingClientRect())"
+        )
 
     def drag(self, selector: str, box: tuple[float, float, float, float]) -> None:
         """Draws from corner to corner of a box, in fractions of the element, with the button held."""
@@ -169,6 +171,11 @@ class Chromium:
         self.run(f"{node}.value = {json.dumps(value)}")
         for event in ("input", "change"):
             self.run(f"{node}.dispatchEvent(new Event('{event}'))")
+
+    def pick_option(self, selector: str, value: str) -> None:
+        """Chooses an option of a select."""
+        node = f"document.querySelector({json.dumps(selector)})"
+        self.run(f"{node}.value = {json.dumps(value)}, {node}.dispatchEvent(new Event('change'))")
 
     def text(self, selector: str) -> str:
         """What the first element that fits shows."""

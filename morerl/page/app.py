@@ -51,8 +51,9 @@ def launch(extractor: Extractor, title: str, folder: Path, port: int) -> Server:
 
     @server.post("/stop")
     async def stop(run: str) -> dict[str, Any]:
-        if len(stopped) < MOST_STOPS:
-            stopped.add(run[:64])
+        if len(stopped) >= MOST_STOPS:
+            stopped.clear()
+        stopped.add(run[:64])
         return {}
 
     @server.api(name="ask", concurrency_limit=1)

@@ -1,6 +1,7 @@
 // The picture with the boxes that a person draws: mouse, pen or finger; fractions of width and height.
 
 const LEAST = 0.01; // of a side: less is a click
+const LARGEST = 384; // pixels of a side; small pictures are drawn on larger than they are
 
 function boxEditor(root, chips, onChange) {
   let picture = null;
@@ -14,7 +15,9 @@ function boxEditor(root, chips, onChange) {
     root.replaceChildren();
     if (picture) {
       layer = draw("svg", { viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" });
-      root.append(make("img", { src: picture.uri, width: picture.width, height: picture.height, alt: "the picture to ask about", draggable: "false" }), layer);
+      const scale = Math.min(LARGEST / picture.width, LARGEST / picture.height);
+      const size = { width: Math.round(picture.width * scale), height: Math.round(picture.height * scale) };
+      root.append(make("img", { ...size, src: picture.uri, alt: "the picture to ask about", draggable: "false" }), layer);
     }
     changed();
   }

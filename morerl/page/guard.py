@@ -35,7 +35,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http" or not _is_ours(scope):
-            await _refuse(send)
+            await _refuse(scope, send)
             return
 
         async def guarded(message: dict[str, Any]) -> None:
@@ -49,14 +49,18 @@ class Guard:
 def _is_ours(scope: dict[str, Any]) -> bool:
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     host, origin = headers.get(b"host", ""), headers.get(b"origin")
+    led = scope["method"] == "GET" and scope["path"] == "/"  # a link may lead here, from wherever
     return (
         host.rpartition(":")[0] in HOSTS
         and (origin is None or origin == f"http://{host}")
-        and headers.get(b"sec-fetch-site", "none") in ("none", "same-origin")
+        and (led or headers.get(b"sec-fetch-site", "none") in ("none", "same-origin"))
         and ROUTES.fullmatch(f"{scope['method']} {scope['path']}") is not None
     )
 
 
-async def _refuse(send: Any) -> None:
+async def _refuse(scope: dict[str, Any], send: Any) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})
+        return
     await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": b"refused: this server answers its own page alone\n"})

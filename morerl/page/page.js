@@ -3,7 +3,7 @@
 let data = { stages: ["answer"], samples: [] };
 let told = null;
 MARKS.unknown = ""; // nothing is right or wrong here
-const at = { chosen: 0, view: null, run: null, picked: false };
+const at = { chosen: 0, view: null, run: null, picked: false, busy: false };
 const part = (id) => document.getElementById(id);
 const OWN = document.querySelector(".found").dataset.own;
 
@@ -73,6 +73,7 @@ async function send(event) {
   complain("");
   running(true);
   part("state").textContent = "reading …";
+  part("state").scrollIntoView({ block: "nearest" });
   data.samples = [];
   at.picked = false;
   const picture = editor.picture();
@@ -86,6 +87,7 @@ async function send(event) {
 }
 
 function running(on) {
+  at.busy = on;
   part("send").disabled = on;
   part("stop").hidden = !on;
   document.querySelector(".found").classList.toggle("running", on);
@@ -94,11 +96,11 @@ function running(on) {
 
 function heard({ samples, told: news, error, seconds }) {
   if (error) return complain(error);
+  if (seconds !== undefined) at.busy = false;
   told = news.map((one) => [one]);
   if (samples) {
     data.samples = samples.map((sample, number) => ({ ...sample, number }));
-    if (seconds !== undefined && !at.picked) at.chosen = 0;
-    at.chosen = Math.min(at.chosen, samples.length - 1);
+    if (!at.picked) at.chosen = Math.max(samples.findIndex((sample) => sample.related), 0);
     show();
   } else {
     showAnswers();
@@ -145,7 +147,8 @@ function cardOf(sample, number) {
   card.dataset.chosen = String(number === at.chosen);
   const [head, tail] = sample.title;
   const name = head === undefined ? "Reasoning" : [make("bdi", {}, head), " → ", make("bdi", {}, tail)];
-  const label = make("bdi", { class: "label" }, sample.task === "pair" ? said(sample.answers[0]) : "");
+  const label = make("bdi", { class: sample.related ? "label" : "label none" }, sample.task === "pair" ? said(sample.answers[0]) : "");
+  if (at.busy && !told[number][0][1]) card.querySelector("pre")?.remove(); // it has not come to that yet
   const button = make("button", { type: "button", "aria-pressed": card.dataset.chosen }, make("span", { class: "triple" }, ...[name].flat()), label);
   button.addEventListener("click", () => {
     at.chosen = number;

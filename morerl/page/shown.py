@@ -35,9 +35,14 @@ def running(record: Record, asked: Sequence[Question]) -> list[Json]:
 
 
 def finished(record: Record, result: Result) -> list[Json]:
-    """The samples of a result: one a pair, or one of the whole text."""
+    """The samples of a result: one a pair, or one of the whole text. `related`: there is something to look at."""
     if record.mentions or record.regions:
-        return [_sample(record, one.head, one.tail, _answer(one.label, one.problems)) for one in result.answers]
+        linked = {frozenset((one.head, one.tail)) for one in result.relations}
+        return [
+            _sample(record, one.head, one.tail, _answer(one.label, one.problems))
+            | {"related": frozenset((one.head, one.tail)) in linked}
+            for one in result.answers
+        ]
     found = _found(result, units(record.text))
     return [_sample(record, None, None, _answer("", result.problems) | {"found": found})]
 
