@@ -2,6 +2,7 @@
 
 import json
 import threading
+from itertools import pairwise
 
 import pytest
 from extract_server import completion, extraction
@@ -44,7 +45,7 @@ def test_all_pairs_of_a_picture_are_followed_at_once(narrow_model, tmp_path):
     assert len(ear.told) == 4
     for answer in followed.answers:
         texts = ear.told[answer.head, answer.tail]
-        assert len(texts) > 3 and all(later.startswith(text) for text, later in zip(texts, texts[1:], strict=False))
+        assert len(texts) > 3 and all(later.startswith(text) for text, later in pairwise(texts))
         assert texts[-1] == answer.completion, "random weights keep to no form, so that the completion is there"
 
 
@@ -127,7 +128,7 @@ def test_however_a_stream_is_cut_it_comes_to_the_reply_that_was_meant(pieces, cu
     heard = []
     stream = Streamed(heard.append)
     ends = sorted({0, *(cut for cut in cuts if cut < len(data)), len(data)})
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in pairwise(ends):
         stream.feed(data[start:end])
     got, expected = read_answer(stream.reply(), "m"), read_answer(meant, "m")
     assert got.texts == expected.texts and got.finish_reasons == expected.finish_reasons

@@ -99,9 +99,11 @@ function heard({ samples, told: news, error, seconds }) {
   if (seconds !== undefined) at.busy = false;
   told = news.map((one) => [one]);
   if (samples) {
+    const first = !data.samples.length;
     data.samples = samples.map((sample, number) => ({ ...sample, number }));
     if (!at.picked) at.chosen = Math.max(samples.findIndex((sample) => sample.related), 0);
     show();
+    if (first) part("stage").scrollIntoView({ block: "nearest" }); // on a narrow screen it is far below
   } else {
     showAnswers();
   }
