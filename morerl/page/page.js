@@ -101,7 +101,9 @@ function heard({ samples, told: news, error, seconds }) {
   if (samples) {
     const first = !data.samples.length;
     data.samples = samples.map((sample, number) => ({ ...sample, number }));
-    if (!at.picked) at.chosen = Math.max(samples.findIndex((sample) => sample.related), 0);
+    // a server answers in an order of its own, so that a pair is known by its names
+    const isMine = at.picked ? (sample) => String(sample.title) === at.picked : (sample) => sample.related;
+    at.chosen = Math.max(samples.findIndex(isMine), 0);
     show();
     if (first) part("stage").scrollIntoView({ block: "nearest" }); // on a narrow screen it is far below
   } else {
@@ -154,7 +156,7 @@ function cardOf(sample, number) {
   const button = make("button", { type: "button", "aria-pressed": card.dataset.chosen }, make("span", { class: "triple" }, ...[name].flat()), label);
   button.addEventListener("click", () => {
     at.chosen = number;
-    at.picked = true;
+    at.picked = String(sample.title);
     show();
   });
   card.prepend(button);
