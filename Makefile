@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 demo: setup
 	$(BIN)/morerl demo configs/scenes/demo.yaml
 
-test: .venv/deepspeed .venv/chromium lint
+test: .venv/deepspeed .venv/page .venv/chromium lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
@@ -28,6 +28,10 @@ setup: .venv/ready
 
 .venv/deepspeed: .venv/ready  # apart: it takes long to import, and speaks on every start
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,deepspeed]'
+	touch $@
+
+.venv/page: .venv/ready  # apart, and the pins override: gradio asks for an older Pillow than it needs here
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --override constraints.txt --editable '.[dev,page]'
 	touch $@
 
 .venv/chromium: .venv/ready  # for the tests of the pages, which say that they are skipped where it cannot be had

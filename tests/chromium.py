@@ -90,14 +90,18 @@ class Chromium:
 
     def open(self, page: Path, *, fragment: str = "", width: int = 1280, theme: str = "light") -> None:
         """Loads a file until its first sample stands there (or at once where it has no samples)."""
+        self.visit(page.as_uri() + fragment, width=width, theme=theme)
+        self.until("!document.getElementById('samples') || !!document.querySelector('.stage > *')")
+
+    def visit(self, url: str, *, width: int = 1280, theme: str = "light") -> None:
+        """Loads an address."""
         self.errors, self.requests = [], []
         self.send("Page.navigate", url="about:blank")
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.send("Emulation.setDeviceMetricsOverride", **metrics)
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
-        self.send("Page.navigate", url=page.as_uri() + fragment)
-        self.until("document.readyState === 'complete'")
-        self.until("!document.getElementById('samples') || !!document.querySelector('.stage > *')")
+        self.send("Page.navigate", url=url)
+        self.until(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
 
     def run(self, script: str):
         """The value of an expression, which the page's own policy would not let in."""
@@ -132,12 +136,46 @@ class Chromium:
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
+    def corners(self, selector: str) -> list[float]:
+        """Left, top, right and bottom of the first element that fits, scrolled into view."""
+        node = f"document.querySelector({json.dumps(selector)})"
+        self.run(f"{node}.scrollIntoView({{ block: 'center' }})")
+        return self.run(
+            f"(({{ left, top, right, bottom }}) => [left, top, right, bottom])({node}.getBoundingClientRect())"
+        )
+
+    def drag(self, selector: str, box: tuple[float, float, float, float]) -> None:
+        """Draws from corner to corner of a box, in fractions of the element, with the button held."""
+        left, top, right, bottom = self.corners(selector)
+        x1, x2 = (left + share * (right - left) for share in box[::2])
+        y1, y2 = (top + share * (bottom - top) for share in box[1::2])
+        for kind, x, y in (
+            ("mousePressed", x1, y1),
+            ("mouseMoved", (x1 + x2) / 2, (y1 + y2) / 2),
+            ("mouseMoved", x2, y2),
+            ("mouseReleased", x2, y2),
+        ):
+            held = {"button": "left", "buttons": 0 if kind == "mouseReleased" else 1, "clickCount": 1}
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held)
+
+    def drop(self, selector: str, file: Path) -> None:
+        """Drops a file of this machine onto the middle of an element."""
+        left, top, right, bottom = self.corners(selector)
+        data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", type=kind, x=(left + right) / 2, y=(top + bottom) / 2, data=data)
+
     def pick(self, label: str, value: str) -> None:
         """Chooses an option of the select of that name, or sets the text of such a field."""
         node = f"document.querySelector({json.dumps(f'[aria-label={json.dumps(label)}]')})"
         self.run(f"{node}.value = {json.dumps(value)}")
         for event in ("input", "change"):
             self.run(f"{node}.dispatchEvent(new Event('{event}'))")
+
+    def pick_option(self, selector: str, value: str) -> None:
+        """Chooses an option of a select."""
+        node = f"document.querySelector({json.dumps(selector)})"
+        self.run(f"{node}.value = {json.dumps(value)}, {node}.dispatchEvent(new Event('change'))")
 
     def text(self, selector: str) -> str:
         """What the first element that fits shows."""

@@ -6,7 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Served:
-    """A server whose `reply(body, number)` gives (status, headers, bytes); `bodies` and `keys` are what it was sent."""
+    """A server whose `reply(body, number)` gives (status, headers, bytes or pieces of them as they come).
+
+    `bodies` and `keys` are what it was sent.
+    """
 
     def __init__(self, reply):
         self.bodies, self.keys, self.paths, lock = [], [], [], threading.Lock()
@@ -23,12 +26,14 @@ class Served:
                     self.paths.append(handler.path)
                 status, headers, data = reply(body, number)
                 handler.send_response(status)
-                for name, value in (
-                    {"Content-Type": "application/json", "Content-Length": len(data)} | headers
-                ).items():
+                whole = isinstance(data, bytes)
+                end = {"Content-Length": len(data)} if whole else {"Connection": "close"}
+                for name, value in ({"Content-Type": "application/json"} | end | headers).items():
                     handler.send_header(name, str(value))
                 handler.end_headers()
-                handler.wfile.write(data)
+                for piece in [data] if whole else data:
+                    handler.wfile.write(piece)
+                    handler.wfile.flush()
 
             def log_message(handler, *args):
                 pass
@@ -46,6 +51,25 @@ def said(*texts, finish="stop"):
     ]
     reply = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": choices}
     return 200, {}, json.dumps(reply).encode()
+
+
+def streamed(*pieces, finish="stop"):
+    """A reply that comes in pieces, as OpenAI streams it; a piece that is a function is called in its place."""
+
+    def events():
+        for piece in pieces:
+            if callable(piece):
+                piece()
+                continue
+            yield event({"model": "m", "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+        yield event({"model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        yield b"data: [DONE]\n\n"
+
+    return 200, {"Content-Type": "text/event-stream"}, events()
+
+
+def event(chunk):
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
 def failed(status, message="no", **headers):

@@ -167,3 +167,9 @@ def test_the_endpoint_writes_what_the_model_writes_here(url, loud_model, picture
     special = re.compile("|".join(map(re.escape, processing.tokenizer.all_special_tokens)))
     assert [special.sub("", one).strip() for (one,) in there] == [one.strip() for (one,) in here]
     assert len({one for (one,) in there}) == len(samples)
+    followed = {}
+    again = complete(samples, tasks, base_url=url, model=str(loud_model), **shown, on_text=followed.__setitem__)
+    assert [followed[place].strip() for place in range(len(samples))] == [one.strip() for (one,) in again]
+    # a stream holds the first bytes of a character back, and here the rest of it never comes
+    ends = " \ufffd"
+    assert [special.sub("", one).strip(ends) for (one,) in again] == [one.strip(ends) for (one,) in here]

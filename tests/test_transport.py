@@ -12,7 +12,7 @@ from faulty_server import ONCE, FaultyServer, good, http, refused
 from openai_server import failed
 
 from morerl.errors import MorerlError
-from morerl.models import limiter, transport
+from morerl.models import body, limiter, transport
 from morerl.models.transport import Failure, Transport
 
 SECRET = "sk-secret-0123456789"
@@ -193,7 +193,7 @@ def test_a_stream_that_trickles_for_ever_is_ended_by_the_timeout(serve):
 def test_a_huge_reply_is_read_and_one_without_end_is_not(serve, monkeypatch):
     words = "word " * 1_000_000
     assert ask(serve(lambda body, number: [http(good(words))])).texts == [words]
-    monkeypatch.setattr(transport, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(body, "MOST_BYTES", 100_000)
     end = failure(serve(lambda body, number: [http((200, {}, b" " * 10_000), length=10**12), *[b" " * 99_000] * 5]))
     assert (end.reason, end.lost) == ("too_long", 6)
 

@@ -11,6 +11,7 @@ import typer
 
 from morerl.cli.extracting import extract
 from morerl.cli.judging import benchmark, check, compare, report, score
+from morerl.cli.paging import page
 from morerl.cli.training import demo, export, grpo, predict, rate, sft
 
 app = typer.Typer(
@@ -29,9 +30,9 @@ Any setting can be overridden: `morerl sft configs/more/qwen2_5_vl_7b.yaml run.s
 On many GPUs: `accelerate launch --config_file configs/accelerate/ddp.yaml -m morerl grpo CONFIG`.
 A stage that was interrupted goes on where it was when the same command is given again.
 
-To use a model on texts and pictures of your own: `morerl extract --help`.""",
+To use a model on texts and pictures of your own: `morerl extract --help`, in the browser `morerl page --help`.""",
 )
-for verb in (check, sft, rate, grpo, predict, score, compare, report, benchmark, extract, export, demo):
+for verb in (check, sft, rate, grpo, predict, score, compare, report, benchmark, extract, page, export, demo):
     app.command()(verb)
 
 

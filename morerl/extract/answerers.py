@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,7 @@ from morerl.tasks import alone
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+OnText = Callable[[int, str], object]
 log = logging.getLogger(__name__)
 Views = dict[Box | None, "Image"]  # the parts of a record's picture, fitted; None: the whole
 
@@ -69,13 +71,16 @@ class Local:
         wanted: list[Box | None] = [None, *(region.box for region in regions)]
         return {box: view(whole, box, self._how.images, factor=self._processing.factor) for box in wanted}
 
-    def ask(self, items: Sequence[Item], batch_size: int) -> list[str]:
-        """What the model says to each; `batch_size` at once, fewer where memory does not hold them."""
+    def ask(self, items: Sequence[Item], batch_size: int, on_text: OnText | None = None) -> list[str]:
+        """What the model says to each; `batch_size` at once, fewer where memory does not hold them.
+
+        `on_text` is called with an item's place and all that is said to it yet.
+        """
         from morerl.models.together import respond
 
         chats = [self._chat(item) for item in items]
-        new = self._how.max_new_tokens
-        return respond(self._model, self._processing, chats, max_new_tokens=new, batch_size=batch_size)
+        how = {"max_new_tokens": self._how.max_new_tokens, "batch_size": batch_size}
+        return respond(self._model, self._processing, chats, **how, on_text=on_text)
 
     def _chat(self, item: Item) -> list[dict[str, object]]:
         from morerl.models.generate import chat
@@ -100,16 +105,19 @@ class Server:
         open_image(self._how.image_root, image)
         return {}
 
-    def ask(self, items: Sequence[Item], batch_size: int) -> list[str]:
-        """What the server says to each, "" for nothing; `batch_size` at once. Raises MorerlError as `complete`."""
+    def ask(self, items: Sequence[Item], batch_size: int, on_text: OnText | None = None) -> list[str]:
+        """What the server says to each, "" for nothing; `batch_size` at once. Raises MorerlError as `complete`.
+
+        `on_text` as in Local, where the server streams; it is called in another thread.
+        """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return self._ask(items, batch_size)
+            return self._ask(items, batch_size, on_text)
         with ThreadPoolExecutor(1) as aside:  # a notebook has an event loop of its own
-            return aside.submit(self._ask, items, batch_size).result()
+            return aside.submit(self._ask, items, batch_size, on_text).result()
 
-    def _ask(self, items: Sequence[Item], batch_size: int) -> list[str]:
+    def _ask(self, items: Sequence[Item], batch_size: int, on_text: OnText | None) -> list[str]:
         out: dict[int, str] = {}
         for rows in _same_task(items):
             first, samples = items[rows[0]], [items[row].sample for row in rows]
@@ -122,9 +130,14 @@ class Server:
                 images=self._how.images,
                 settings=GenerateSettings(max_new_tokens=self._how.max_new_tokens),
                 concurrency=batch_size,
+                on_text=None if on_text is None else partial(_told, on_text, rows),
             )
             out |= {row: texts[0] for row, texts in zip(rows, said, strict=True)}
         return [out[row] for row in range(len(items))]
+
+
+def _told(on_text: OnText, rows: Sequence[int], place: int, text: str) -> None:
+    on_text(rows[place], text)
 
 
 def _same_task(items: Sequence[Item]) -> list[list[int]]:

@@ -9,7 +9,8 @@ Left out on purpose: pictures as anything but files (everything passes through m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -29,6 +30,7 @@ from morerl.task import TaskSpec
 
 WINDOW = 2000  # characters: a page or so, which a prompt and its answer take easily
 LEAST_WINDOW = 100
+OnText = Callable[[Question, str], object]
 AT_ONCE = 16  # questions to a server
 
 
@@ -41,18 +43,32 @@ class Prepared(NamedTuple):
     views: Views
 
 
+class Trained(NamedTuple):
+    """What a run's model was trained to answer, and how it was asked."""
+
+    wanted: Wanted
+    prompt: PromptSettings
+
+
 class Extractor:
     """Finds entities and relations; made by `from_pretrained` or `from_endpoint`.
 
-    `wanted` is what it looks for; `mark` changes with everything that its answers depend on.
+    `wanted` is what it looks for; `mark` changes with everything that its answers depend on; `trained`: what a model
+    in a run's folder learnt to look for.
     """
 
     def __init__(
-        self, answerer: Local | Server, wanted: Wanted, prompt: PromptSettings, window: int, mark: str
+        self,
+        answerer: Local | Server,
+        wanted: Wanted,
+        prompt: PromptSettings,
+        window: int,
+        mark: str,
+        trained: Trained | None = None,
     ) -> None:
         if window < LEAST_WINDOW:
             raise ConfigError(f"window = {window}: want {LEAST_WINDOW} characters or more")
-        self.wanted, self.mark = wanted, mark
+        self.wanted, self.mark, self.trained = wanted, mark, trained
         self._answerer, self._prompt, self._window = answerer, prompt, window
         self._fitting = prompt.model_copy(update={"template": None})  # for what the template does not ask
 
@@ -78,14 +94,13 @@ class Extractor:
         """
         run = _run_of(path_or_id)
         own = load_spec(run.data.guidelines) if run is not None and run.data.guidelines is not None else None
-        known = of_spec(own) if own is not None else None
-        given = known if known is not None and schema is None and relations is None else wanted(schema, relations)
-        prompt = run.prompt if run is not None and given == known else PromptSettings()
+        trained = Trained(of_spec(own), run.prompt) if run is not None and own is not None else None
+        given, prompt = _asked(trained, schema, relations)
         model = _with(run.model if run is not None else ModelSettings(), dtype=dtype)
         generate = _with(run.generate if run is not None else GenerateSettings(), max_new_tokens=max_new_tokens)
         how = How(run.images if run is not None else ImageSettings(), Path(image_root), generate.max_new_tokens)
         mark = _mark(path_or_id, [sha256(one) for one in model_marks(path_or_id)], given, prompt, how, window)
-        return cls(Local(path_or_id, model, device, generate.batch_size, how), given, prompt, window, mark)
+        return cls(Local(path_or_id, model, device, generate.batch_size, how), given, prompt, window, mark, trained)
 
     @classmethod
     def from_endpoint(
@@ -110,6 +125,15 @@ class Extractor:
         mark = _mark(base_url, [model], given, prompt, how, window)
         return cls(Server(base_url, model, AT_ONCE, how), given, prompt, window, mark)
 
+    def asking(self, schema: Schema | None = None, relations: Names | None = None) -> Extractor:
+        """The same model, not loaded again, looking for something else; without a schema for what it was trained on.
+
+        Raises ConfigError or DataError for what cannot be used.
+        """
+        given, prompt = _asked(self.trained, schema, relations)
+        mark = fingerprint(self.mark, [spec.model_dump() for spec in given if spec is not None], prompt.model_dump())
+        return Extractor(self._answerer, given, prompt, self._window, mark, self.trained)
+
     def extract(
         self,
         text: str,
@@ -117,16 +141,18 @@ class Extractor:
         *,
         regions: Sequence[Any] = (),
         mentions: Sequence[Any] = (),
+        on_text: OnText | None = None,
     ) -> Result:
         """What one text, with a picture or without, holds.
 
         With `regions` (boxes as x1, y1, x2, y2 in fractions, or {"id", "box"}) and `mentions` (strings of the text,
         [start, end], or {"start", "end"}) the question is how these are related: each region to each mention, or all
-        pairs where one kind alone is given. Raises DataError or ImageError for a record that cannot be asked about,
-        MorerlError for a server that cannot be used.
+        pairs where one kind alone is given. `on_text` is called with a question and all that the model has said to it
+        yet, again and again, maybe in another thread; what it raises ends the extraction. Raises DataError or
+        ImageError for a record that cannot be asked about, MorerlError for a server that cannot be used.
         """
         raw = {"text": text, "image": image, "regions": regions, "mentions": mentions}
-        (result,) = self._answered([self._prepare(raw)], None)
+        (result,) = self._answered([self._prepare(raw)], None, on_text)
         return result
 
     def extract_many(self, records: Iterable[Any], *, batch_size: int | None = None) -> Iterator[Result]:
@@ -165,7 +191,9 @@ class Extractor:
         views = {} if record.image is None else self._answerer.look(record.image, record.regions)
         return Prepared(record, spec, asked, views)
 
-    def _answered(self, waiting: Sequence[Prepared | Result], batch_size: int | None) -> Iterator[Result]:
+    def _answered(
+        self, waiting: Sequence[Prepared | Result], batch_size: int | None, on_text: OnText | None = None
+    ) -> Iterator[Result]:
         items = [
             Item(question.sample, one.spec, self._wording(question), one.views)
             for one in waiting
@@ -173,7 +201,8 @@ class Extractor:
             for question in one.asked
             if question.sample is not None
         ]
-        said = iter(self._answerer.ask(items, batch_size or self._answerer.batch_size) if items else [])
+        listener = None if on_text is None else partial(_told, on_text, waiting)
+        said = iter(self._answerer.ask(items, batch_size or self._answerer.batch_size, listener) if items else [])
         for one in waiting:
             if isinstance(one, Result):
                 yield one
@@ -186,6 +215,17 @@ class Extractor:
         about_all = question.head is None
         template = self._prompt.template
         return self._prompt if template is None or (template == "extract") == about_all else self._fitting
+
+
+def _told(on_text: OnText, waiting: Sequence[Prepared | Result], place: int, text: str) -> None:
+    asked = [q for one in waiting if isinstance(one, Prepared) for q in one.asked if q.sample is not None]
+    on_text(asked[place], text)
+
+
+def _asked(trained: Trained | None, schema: Schema | None, relations: Names | None) -> tuple[Wanted, PromptSettings]:
+    """What to look for, and how to ask: as in training where the same is looked for."""
+    given = trained.wanted if trained and schema is None and relations is None else wanted(schema, relations)
+    return given, trained.prompt if trained and given == trained.wanted else PromptSettings()
 
 
 def _run_of(path_or_id: str | Path) -> Settings | None:

@@ -2,7 +2,7 @@
 
 The same question and the same shape of answer as morerl.models.generate, without a model of one's own. A request that
 the server refuses, or answers with nothing, leaves an empty completion, which counts as wrong; a server that cannot be
-used at all is an error. Left out on purpose: streaming and tools.
+used at all is an error. Left out on purpose: tools.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import base64
 import io
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from morerl.errors import DataError, ImageError, MorerlError
 from morerl.images import views
+from morerl.models.body import OnText
 from morerl.models.transport import Failure, Transport
 from morerl.prompts.render import Messages, render
 from morerl.schema import Sample
@@ -55,11 +57,13 @@ def complete(
     seed: int = 0,
     concurrency: int = 16,
     on_batch: Callable[[int], object] = lambda done: None,
+    on_text: Callable[[int, str], object] | None = None,
 ) -> list[list[str]]:
     """`settings.n` completions for each sample, in the order given; "" where the server gave none.
 
     `base_url` ends in /v1; the key is the environment's OPENAI_API_KEY, which a server of this machine need not have.
     `concurrency` samples are asked at once. `on_batch` is called with the number of samples just done, in this thread.
+    `on_text`, with n = 1, is called with a sample's place and all that is said to it yet, where the server streams.
     Refused requests are logged. `seed` is passed on; whether it binds is the server's affair. Raises ConfigError for an
     address or key that cannot be used, DataError for a picture, MorerlError for a server that cannot be reached, denies
     access, lacks the model, stays overloaded or does not speak the protocol. Runs an event loop of its own.
@@ -67,11 +71,12 @@ def complete(
     transport = Transport(base_url, concurrency=concurrency)
     question = _Question(transport, model, base_url, settings, [])
 
-    async def answer(sample: Sample) -> list[str]:
+    async def answer(place: int, sample: Sample) -> list[str]:
         spec, root = tasks.spec(sample), tasks.image_root(sample)
         # pictures take long to read and pack
         messages = await asyncio.to_thread(_messages, sample, spec, prompt, images, root)
-        texts = await _drawn(messages, question, seed)
+        listener = None if on_text is None else partial(on_text, place)
+        texts = await _drawn(messages, question, seed, listener)
         on_batch(1)
         return texts
 
@@ -86,14 +91,14 @@ def complete(
     return out
 
 
-async def _all(samples: Sequence[Sample], answer: Callable[[Sample], Any], workers: int) -> list[list[str]]:
+async def _all(samples: Sequence[Sample], answer: Callable[[int, Sample], Any], workers: int) -> list[list[str]]:
     """`answer` of each sample, `workers` of them at once; the first error ends all."""
     out: list[list[str]] = [[] for _ in samples]
     rest = iter(enumerate(samples))
 
     async def work() -> None:
         for index, sample in rest:
-            out[index] = await answer(sample)
+            out[index] = await answer(index, sample)
 
     tasks = [asyncio.create_task(work()) for _ in range(min(workers, len(samples)))]
     try:
@@ -145,16 +150,16 @@ def image_block(image: Image) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
 
 
-async def _drawn(messages: Messages, question: _Question, seed: int) -> list[str]:
+async def _drawn(messages: Messages, question: _Question, seed: int, on_text: OnText | None = None) -> list[str]:
     """`n` completions. What a server that knows no `n` leaves open is asked for one by one, with the next seeds."""
     wanted = question.settings.n
-    texts = await _ask(messages, question, seed, wanted)
+    texts = await _ask(messages, question, seed, wanted, on_text)
     while 1 < wanted > len(texts):
         texts += await _ask(messages, question, seed + len(texts), 1) or [""]
     return texts or [""]
 
 
-async def _ask(messages: Messages, question: _Question, seed: int, n: int) -> list[str]:
+async def _ask(messages: Messages, question: _Question, seed: int, n: int, on_text: OnText | None = None) -> list[str]:
     """At most `n` completions of one request; none where it was refused or its answer cannot be read."""
     how = question.settings
     body = {
@@ -165,9 +170,10 @@ async def _ask(messages: Messages, question: _Question, seed: int, n: int) -> li
         "max_tokens": how.max_new_tokens,
         "seed": seed,
         **({"n": n} if n > 1 else {}),
+        **({"stream": True} if on_text is not None else {}),
     }
     try:
-        answer = await question.transport.ask(body)
+        answer = await question.transport.ask(body, on_text=on_text)
     except Failure as failure:
         if not failure.final and failure.reason not in GIVES_NOTHING:
             raise _ill(failure, question) from None

@@ -67,6 +67,12 @@ def said(message: object) -> str:
     return _writable(content)
 
 
+def heard(message: object) -> str:
+    """`said` of a message that is still being written: reasoning alone is there before the content."""
+    reasoning = _apart(message)
+    return said(message) or (_writable(f"<think>{reasoning}") if reasoning else "")
+
+
 def why_silent(choice: object) -> str:
     """Why a choice has no content, as far as it says."""
     message = _mapping(choice).get("message")

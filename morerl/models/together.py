@@ -16,6 +16,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from morerl.errors import MorerlError
 from morerl.models.beginnings import Shared, alike
+from morerl.models.listener import Listener
 from morerl.models.load import Processing
 from morerl.models.reading import Prompt, Reading, read, unreadable
 from morerl.models.rollout import prompt_positions
@@ -33,12 +34,14 @@ def respond(
     max_new_tokens: int,
     batch_size: int,
     share: bool = True,
+    on_text: Callable[[int, str], object] | None = None,
 ) -> list[str]:
     """The greedy completion of each chat, special tokens removed, in the order given.
 
     Chats hold their pictures; `batch_size` are decoded together, those that look alike side by side, and fewer where
-    the GPU's memory does not hold them. The same with and without `share`, to rounding. Raises MorerlError for a
-    single chat that does not fit.
+    the GPU's memory does not hold them. The same with and without `share`, to rounding. `on_text` is
+    called with a chat's place and all that is said to it yet, again and again; what it raises ends the decoding.
+    Raises MorerlError for a single chat that does not fit.
     """
     shared = share and why_alone(model, processing, max_new_tokens) is None
     out = [""] * len(chats)
@@ -46,8 +49,9 @@ def respond(
 
     def answer(rows: Sequence[int]) -> list[str]:
         chosen = [chats[row] for row in rows]
-        said = _shared(model, processing, chosen, max_new_tokens) if shared else None
-        return said or _plain(model, processing, chosen, max_new_tokens)
+        listener = None if on_text is None else Listener(processing.tokenizer, rows, on_text)
+        said = _shared(model, processing, chosen, max_new_tokens, listener) if shared else None
+        return said or _plain(model, processing, chosen, max_new_tokens, listener)
 
     for rows in _batches(chats, batch_size):
         for row, text in zip(rows, halving(rows, answer), strict=True):
@@ -84,7 +88,9 @@ def halving(rows: Sequence[Asked], answer: Callable[[Sequence[Asked]], list[str]
     return halving(rows[:middle], answer) + halving(rows[middle:], answer)
 
 
-def _plain(model: PreTrainedModel, processing: Processing, chats: Sequence[Messages], new: int) -> list[str]:
+def _plain(
+    model: PreTrainedModel, processing: Processing, chats: Sequence[Messages], new: int, listener: Listener | None
+) -> list[str]:
     inputs = processing.reader.apply_chat_template(
         list(chats),
         add_generation_prompt=True,
@@ -94,7 +100,7 @@ def _plain(model: PreTrainedModel, processing: Processing, chats: Sequence[Messa
         **({"processor_kwargs": {"padding": True}} if processing.takes_pictures else {"padding": True}),
     ).to(model.device)
     with torch.no_grad():
-        said = model.generate(**inputs, **_greedy(processing, new))
+        said = model.generate(**inputs, **_greedy(processing, new), streamer=listener)
     return processing.tokenizer.batch_decode(said[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
@@ -103,7 +109,9 @@ def _greedy(processing: Processing, new: int) -> dict[str, object]:
     return {"do_sample": False, **unset, "max_new_tokens": new, "pad_token_id": processing.tokenizer.pad_token_id}
 
 
-def _shared(model: PreTrainedModel, processing: Processing, chats: Sequence[Messages], new: int) -> list[str] | None:
+def _shared(
+    model: PreTrainedModel, processing: Processing, chats: Sequence[Messages], new: int, listener: Listener | None
+) -> list[str] | None:
     """None where a window of attention is too short for these prompts."""
     reading = read(chats, processing)
     longest = max(len(prompt.ids) for prompt in reading.prompts)
@@ -119,6 +127,7 @@ def _shared(model: PreTrainedModel, processing: Processing, chats: Sequence[Mess
             attention_mask=inputs["attention_mask"],
             past_key_values=cache,
             **_greedy(processing, new),
+            streamer=listener,
         )
     return processing.tokenizer.batch_decode(said[:, longest:], skip_special_tokens=True)
 

@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from morerl.errors import MorerlError
 from morerl.models.address import NO_KEY, is_local, key_for
+from morerl.models.body import MOST_BYTES, OnText, whole
 from morerl.models.limiter import Limiter, retry_after
 from morerl.models.replies import Answer, read_answer
 
 if TYPE_CHECKING:
-    import httpx2
     import openai
 
 FIRST_PAUSE = 0.5  # seconds before the first retry; doubles
 LONGEST_PAUSE = 30.0
 RETRIES = 5  # after what may go well the next time
 OVERLOADS = 30  # refusals of one request for overload, each after a pause of all, before the server is given up
-MOST_BYTES = 64 << 20  # of a reply: far more than any answer, far less than the memory
 CONNECT = 30.0  # seconds
 IDLE = 4.0  # seconds a connection is kept: uvicorn (vLLM) closes after 5, and a request must not meet that
 OVERLOADED = (429, 503)
@@ -106,9 +105,12 @@ class Transport:
     async def __aexit__(self, *error: object) -> None:
         await self._client.close()
 
-    async def ask(self, body: dict[str, Any], *, on_lost: OnLost | None = None) -> Answer:
+    async def ask(
+        self, body: dict[str, Any], *, on_lost: OnLost | None = None, on_text: OnText | None = None
+    ) -> Answer:
         """The answer to a request body ("model" and "messages" at least).
 
+        `on_text` is told what is said so far, from the start, where body["stream"] asks for it and the server streams.
         `on_lost` is awaited with the reason of each attempt that the server may charge for, before another is made.
         Raises Failure where this question gets none, and MorerlError for a server that cannot be used at all: it
         cannot be reached, denies access, lacks the model, stays overloaded or does not speak the protocol; Shut once
@@ -118,7 +120,7 @@ class Transport:
         sent = json.dumps(body, separators=(",", ":")).encode("ascii")
         faults: list[_Fault] = []
         while True:
-            got = await self._permitted(sent, str(body.get("model")))
+            got = await self._permitted(sent, str(body.get("model")), on_text)
             if isinstance(got, Answer):
                 return got._replace(tries=len(faults) + 1, lost=sum(fault.lost for fault in faults))
             faults.append(got)
@@ -128,9 +130,9 @@ class Transport:
             if not got.overload:
                 await asyncio.sleep(_pause(sum(not fault.overload for fault in faults)))
 
-    async def _permitted(self, sent: bytes, model: str) -> Answer | _Fault:
+    async def _permitted(self, sent: bytes, model: str, on_text: OnText | None) -> Answer | _Fault:
         async with self.limiter as wave:
-            got = await self._once(sent, model)
+            got = await self._once(sent, model, on_text)
             if isinstance(got, Answer):
                 self._answered = True
                 self.limiter.succeeded(wave)
@@ -140,7 +142,7 @@ class Transport:
                 self.limiter.overloaded(wave, got.wish)
         return got
 
-    async def _once(self, sent: bytes, model: str) -> Answer | _Fault:
+    async def _once(self, sent: bytes, model: str, on_text: OnText | None) -> Answer | _Fault:
         import httpx2
         import openai
 
@@ -153,7 +155,7 @@ class Transport:
                     stream=True,  # leaves the body to be read here, where it has a limit
                     stream_cls=openai.AsyncStream[object],
                 )
-                data = await _whole(response)
+                data = await whole(response, on_text)
         except TimeoutError:
             return _Fault("timeout", f"no whole answer in {self._timeout:g} s", lost=True)
         except openai.APIStatusError as error:
@@ -201,21 +203,6 @@ class Transport:
         """At most 300 characters: a server may echo the key, and may send what a terminal would obey."""
         shown = "".join(c for c in words[:10_000] if c.isprintable())
         return (shown if self._key == NO_KEY else shown.replace(self._key, "***"))[:300]
-
-
-async def _whole(response: httpx2.Response) -> bytes | None:
-    """The body; None where it is longer than MOST_BYTES."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async for part in response.aiter_bytes():
-            size += len(part)
-            if size > MOST_BYTES:
-                return None
-            parts.append(part)
-    finally:
-        await response.aclose()
-    return b"".join(parts)
 
 
 def _of_status(error: openai.APIStatusError) -> _Fault:
