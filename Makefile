@@ -35,7 +35,6 @@ setup: .venv/ready
 	touch $@
 
 .venv/chromium: .venv/ready  # for the tests of the pages, which say that they are skipped where it cannot be had
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
-	  apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium fonts-noto-color-emoji; } || \
-	  echo 'No chromium: the tests in a browser are skipped.'
-	touch $@
+	@{ command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium fonts-noto-color-emoji; }; } && \
+	  touch $@ || echo 'No chromium: the tests in a browser are skipped.'

@@ -46,7 +46,8 @@ ASSUMED = f"""\
   with gradient and AdamW. All weights, vision tower frozen: on one GPU and DDP a gradient and two moments in bf16
   (6 bytes); under ZeRO a bf16 gradient, an fp32 copy and two fp32 moments (14 bytes), in equal shares.
 - Gradient checkpointing: every layer's input, and one layer while it is recomputed (8 times its width and 4 times its
-  MLP's, a token). No reference model (LoRA needs none; with all weights and `beta` above 0 add the weights once more).
+  MLP's, a token). No reference model (with LoRA and `beta` above 0 a frozen copy of the
+  adapter; with all weights and `beta` above 0 add the weights once more).
 - KV cache in bf16: each prompt once, every completion.
 - {RESERVE:g} GB for the CUDA context, tiles of logits and fragmentation. 1 GB is 10^9 bytes.
 - Time: matrix products at {FLOPS_SHARE:.0%} of the data sheet's dense bf16 FLOP/s; decoding reads all weights and the

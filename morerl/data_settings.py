@@ -42,7 +42,8 @@ class DataSettings(Section):
         default=1.0,
         ge=1.0,
         allow_inf_nan=False,
-        description="corpora: T; a corpus's share of training is as (its rows)^(1/T); 1: as many as it has",
+        description="corpora: T; a corpus's share of SFT's rows is as (its rows)^(1/T); 1: as many as it has; in GRPO "
+        "the same of the rated rows, before grpo.mixing chooses among them",
     )
 
     @model_validator(mode="after")

@@ -132,7 +132,8 @@ def predict_files(settings: Settings, tasks: Tasks) -> dict[str, Path]:
     name = model.parent.name if model.name == "model" else model.name
     default = settings.run.dir / "predictions" / f"{name}.{settings.predict.split}.jsonl"
     out = settings.predict.out or default
-    return {name: out if name == ALONE else out.with_suffix(f".{name}{out.suffix}") for name in tasks.corpora}
+    suffix = out.suffix or default.suffix
+    return {name: out if name == ALONE else out.with_suffix(f".{name}{suffix}") for name in tasks.corpora}
 
 
 def _answerer(

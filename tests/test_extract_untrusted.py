@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 from extract_server import completion
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,3 +72,35 @@ def test_an_answer_of_thousands_of_entities_that_are_nowhere_takes_no_time():
     start = time.process_time()
     result = result_of(record, spec, asked, [completion({"entities": rows, "relations": links})])
     assert len(result.entities) == 7000 and time.process_time() - start < 5
+
+
+def entity_result(text, entities, relations=()):
+    record = Record(None, text, None, (), ())
+    spec, asked = questions(record, WANTED, 2000)
+    return result_of(record, spec, asked, [completion({"entities": list(entities), "relations": list(relations)})])
+
+
+def test_an_argument_in_another_spelling_is_the_entity_that_was_listed():
+    rows = [{"id": "a", "text": "Hale", "type": "per"}, {"id": "b", "text": "Osei", "type": "per"}]
+    result = entity_result("Hale met Osei", rows, [{"head": "hale", "label": "lives in", "tail": "b"}])
+    assert [one.text for one in result.entities] == ["Hale", "Osei"]
+    assert [(one.head, one.tail) for one in result.relations] == [(result.entities[0].id, result.entities[1].id)]
+    assert "unknown_argument" in result.relations[0].problems
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "stands"),
+    [("The House met US officials", "us", "US"), ("Rene\u0301 left", "RENE", "Rene\u0301"), ("a bus", "us", "us")],
+)
+def test_a_word_is_preferred_to_a_part_of_one_and_accents_stay_with_their_letter(text, written, stands):
+    (found,) = entity_result(text, [{"id": "a", "text": written, "type": "per"}]).entities
+    assert found.text == stands and text[found.start : found.end] == stands
+
+
+def test_ids_are_given_where_there_are_none_and_never_twice():
+    raw = {
+        "text": "Osei met Hale",
+        "mentions": [{"id": "m1", "start": 0, "end": 4}, "Hale", {"id": None, "start": 5, "end": 8}],
+    }
+    record = read_record(raw)
+    assert [mention.id for mention in record.mentions] == ["m1", "m3", "m2"]

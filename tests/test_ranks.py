@@ -65,7 +65,7 @@ def settings_of(world, abrupt_model, tmp_path_factory):
                 "rated": str(root / "rated.jsonl"),
                 "model": str(abrupt_model),
                 "mixing": mixing or {"epochs": 2},
-                "trainer": {**template().grpo.trainer, "max_completion_length": 12, **trainer},
+                "trainer": {**template().grpo.trainer, "max_completion_length": 12, "beta": 0.04, **trainer},
             },
         )
         (root / f"{name}.yaml").write_text(dump_settings(settings))

@@ -101,6 +101,7 @@ def test_grpo_goes_on_with_the_adapter_of_sft_and_is_held_to_it(make_settings, r
                 run_grpo(run, listener=stop_at(3))
         run_grpo(run)
         ends[name] = load_file(run.run.dir / "grpo/checkpoints/checkpoint-4/adapter_model.safetensors")
+        assert not list((run.run.dir / "grpo").rglob("ref"))
         log = [json.loads(line) for line in (run.run.dir / "grpo/log.jsonl").read_text().splitlines()]
         assert abs(next(entry["kl"] for entry in log if "kl" in entry)) < 1e-6
     before = load_file(start / "adapter_model.safetensors")

@@ -62,9 +62,13 @@ def scored(source: Source, corpora: dict[str, str]) -> list[Scored]:
 
 
 def _of_it(source: Source, metrics: Metrics) -> bool:
-    """Predictions may have been written under the stage's name by another model."""
+    """Predictions may have been written under the stage's name by another run's model.
+
+    A run that was moved names its model as it lay when it was scored, below the run.dir of its settings.
+    """
     model = str(metrics.settings.get("model") or source.stage)
-    return model == source.stage or PurePath(model).parts[-2:] == (source.stage, "model")
+    own = (source.model, source.settings.run.dir / source.stage / "model")
+    return model == source.stage or Path(model).resolve() in [path.resolve() for path in own]
 
 
 def training(source: Source) -> list[Stage]:

@@ -99,7 +99,7 @@ class Extractor:
         model = _with(run.model if run is not None else ModelSettings(), dtype=dtype)
         generate = _with(run.generate if run is not None else GenerateSettings(), max_new_tokens=max_new_tokens)
         how = How(run.images if run is not None else ImageSettings(), Path(image_root), generate.max_new_tokens)
-        mark = _mark(path_or_id, [sha256(one) for one in model_marks(path_or_id)], given, prompt, how, window)
+        mark = _mark(path_or_id, [model.model_dump_json(), *_weights(path_or_id)], given, prompt, how, window)
         return cls(Local(path_or_id, model, device, generate.batch_size, how), given, prompt, window, mark, trained)
 
     @classmethod
@@ -243,7 +243,16 @@ def _with(section: Any, **given: object) -> Any:
         raise ConfigError(f"{set_}: {error}") from error
 
 
+def _weights(path_or_id: str | Path) -> list[str]:
+    """What tells the files of a model's folder from others put in their place; of a hub id nothing."""
+    files = sorted(Path(path_or_id).glob("*.safetensors"))
+    stats = [(path.name, path.stat()) for path in files]
+    return [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats] + [
+        sha256(one) for one in model_marks(path_or_id)
+    ]
+
+
 def _mark(where: str | Path, model: list[str], given: Wanted, prompt: PromptSettings, how: How, window: int) -> str:
     specs = [spec.model_dump() for spec in given if spec is not None]
-    asked = (prompt.model_dump(), how.images.model_dump(), how.max_new_tokens, window)
+    asked = (prompt.model_dump(), how.images.model_dump(), str(how.image_root.resolve()), how.max_new_tokens, window)
     return fingerprint(str(where), model, specs, asked)

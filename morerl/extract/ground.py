@@ -20,8 +20,15 @@ def loose(written: str, text: str, taken: Container[Span] = ()) -> Span | None:
     if not needle:
         return None
     whole, origin = plain(text)
-    places = ((origin[start], origin[end - 1] + 1) for start, end in occurrences(needle, whole))
+    places = ((origin[start], _marked(text, origin[end - 1] + 1)) for start, end in occurrences(needle, whole))
     return next((span for span in places if span not in taken), None)
+
+
+def _marked(text: str, end: int) -> int:
+    """The end with the accents that belong to its last letter."""
+    while end < len(text) and unicodedata.combining(text[end]):
+        end += 1
+    return end
 
 
 @lru_cache(maxsize=8)  # one window is searched for many strings

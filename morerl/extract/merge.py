@@ -11,7 +11,7 @@ from morerl.extract.ground import loose
 from morerl.extract.result import FoundEntity, FoundRelation, Status
 from morerl.extract.windows import Window
 from morerl.prompts.parse import Parsed
-from morerl.prompts.place import Span
+from morerl.prompts.place import Span, is_whole
 from morerl.schema import Entity, Extraction, Relation
 from morerl.task import TaskSpec, fold
 
@@ -25,6 +25,7 @@ class _Text:
         self.text, self.spec = text, spec
         self.entities: list[FoundEntity] = []  # their ids are their numbers
         self.at: dict[tuple[Span, str | None], int] = {}
+        self.first_at: dict[Span, int] = {}  # of whatever type
         self.relations: dict[tuple[int, int, str], tuple[str, ...]] = {}
 
     def entity(self, written: str, type_: str, span: Span | None, status: Status, problems: tuple[str, ...]) -> int:
@@ -48,6 +49,7 @@ class _Text:
         )
         if key is not None:
             self.at[key] = len(self.entities) - 1
+            self.first_at.setdefault(key[0], self.at[key])
         return len(self.entities) - 1
 
 
@@ -93,12 +95,14 @@ def _add(found: _Text, window: Window, answer: Extraction) -> None:
 
 
 def _place(found: _Text, window: Window, entity: Entity, taken: set[tuple[int | None, int | None]]) -> int:
-    """The entity's number; one that the parser did not find in its window is looked for once more, less strictly."""
+    """The entity's number; one that the parser did not find as words of its window is looked for less strictly."""
     offset, shown = window[0], found.text[slice(*window)]
     span = None if entity.start is None or entity.end is None else (entity.start, entity.end)
-    if span is None:
-        span = loose(entity.text, shown, taken)
-        taken.add(span or (None, None))
+    if span is None or not is_whole(span, shown):  # the parser takes a part of a word where no word fits
+        other = loose(entity.text, shown, taken)
+        if other is not None and (span is None or is_whole(other, shown)):
+            span = other
+            taken.add(span)
     status: Status = "not_found" if span is None else "exact" if shown[slice(*span)] == entity.text else "normalised"
     there = None if span is None else (span[0] + offset, span[1] + offset)
     return found.entity(entity.text, entity.type, there, status, _faults(entity, found.spec))
@@ -128,6 +132,8 @@ def _unlisted(found: _Text, window: Window, name: str) -> int:
     span = loose(name, shown)
     status: Status = "not_found" if span is None else "exact" if shown[slice(*span)] == name else "normalised"
     there = None if span is None else (span[0] + window[0], span[1] + window[0])
+    if there in found.first_at:  # listed, but written in another way
+        return found.first_at[there]
     return found.entity(name, "", there, status, ("unknown_argument",))
 
 

@@ -41,7 +41,7 @@ def questions(record: Record, wanted: Wanted, size: int) -> tuple[TaskSpec, list
 
 
 def pairs(record: Record, spec: TaskSpec) -> list[tuple[Thing, Thing]]:
-    """Each region with each mention, as in MORE; all pairs of one kind where only that is given.
+    """Each region with each mention, the region as head, as in MORE; all pairs of one kind where only that is given.
 
     Of one kind in both orders, unless the answer itself names the order, or the order means nothing.
     """

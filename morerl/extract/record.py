@@ -10,6 +10,7 @@ Keys of the user's own are passed over. A record that cannot be used is `Unfit`,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ def read_record(raw: object) -> Record:
     if not isinstance(image, str | Path | None) or image == "" or readable(str(image)) != str(image):
         raise Unfit("bad_image", f"image: want a path, found {type(image).__name__} {str(image)[:80]!r}")
     mentions = tuple(_mentions(_several(fields, "mentions"), text))
-    regions = tuple(_region(one, n) for n, one in enumerate(_several(fields, "regions")))
+    regions = tuple(_regions(_several(fields, "regions")))
     ids = [item.id for item in (*mentions, *regions)]
     if len(set(ids)) < len(ids):
         raise Unfit("repeated_id", f"ids of mentions and regions are not unique: {ids[:20]}")
@@ -112,6 +113,7 @@ def _several(fields: Mapping[str, Any], name: str) -> Sequence[Any]:
 def _mentions(given: Iterable[Any], text: str) -> Iterable[Mention]:
     """Each as a string (the first place that is not taken), [start, end], or with the keys of a Mention."""
     rows = [one.model_dump() if isinstance(one, Mention) else one for one in given]
+    ids = _ids(rows, "m")
     strings = [row for row in rows if isinstance(row, str)]
     found = iter(place([(" ".join(string.split()), None) for string in strings], text))
     for number, row in enumerate(rows):
@@ -119,7 +121,7 @@ def _mentions(given: Iterable[Any], text: str) -> Iterable[Mention]:
         if span is None:
             raise Unfit("bad_mention", f"mentions[{number}]: the text does not hold {row!r} (or not so often)")
         fields = dict(span) if isinstance(span, Mapping) else _span(span, number)
-        yield _mention(fields, number, text)
+        yield _mention({**fields, "id": ids[number]}, number, text)
 
 
 def _span(given: object, number: int) -> dict[str, Any]:
@@ -137,15 +139,32 @@ def _mention(fields: dict[str, Any], number: int, text: str) -> Mention:
     stands = text[start:end]
     if fields.get("text", stands) != stands:
         raise Unfit("bad_mention", f"mentions[{number}]: text[{start}:{end}] is {stands!r}, not {fields['text']!r}")
-    named = {"id": str(fields.get("id", f"m{number}")), "type": fields.get("type")}
+    named = {"id": fields["id"], "type": fields.get("type")}
     return _valid(Mention, "mention", number, {"start": start, "end": end, "text": stands, **named})
 
 
-def _region(given: object, number: int) -> Region:
-    """As a box [x1, y1, x2, y2] or with the keys of a Region."""
-    row = given.model_dump() if isinstance(given, Region) else given
-    fields = dict(row) if isinstance(row, Mapping) else {"box": row}
-    named = {"id": str(fields.get("id", f"r{number}")), "type": fields.get("type")}
+def _regions(given: Iterable[Any]) -> Iterable[Region]:
+    """Each as a box [x1, y1, x2, y2], or with the keys of a Region."""
+    rows = [one.model_dump() if isinstance(one, Region) else one for one in given]
+    for number, (row, id_) in enumerate(zip(rows, _ids(rows, "r"), strict=True)):
+        fields = dict(row) if isinstance(row, Mapping) else {"box": row}
+        yield _region({**fields, "id": id_}, number)
+
+
+def _ids(rows: Sequence[Any], letter: str) -> list[str]:
+    """The ids that the rows have; of those without one its number after the letter, or the next that is free."""
+    given = [row.get("id") if isinstance(row, Mapping) else None for row in rows]
+    taken = {str(id_) for id_ in given if id_ is not None}
+    free = (name for name in (f"{letter}{n}" for n in count(len(rows))) if name not in taken)
+    own = [f"{letter}{n}" for n in range(len(rows))]
+    return [
+        str(id_) if id_ is not None else name if name not in taken else next(free)
+        for id_, name in zip(given, own, strict=True)
+    ]
+
+
+def _region(fields: dict[str, Any], number: int) -> Region:
+    named = {"id": fields["id"], "type": fields.get("type")}
     region: Region = _valid(Region, "region", number, {"box": fields.get("box"), **named})
     x1, y1, x2, y2 = region.box
     if not (x1 < x2 and y1 < y2):

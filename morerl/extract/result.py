@@ -108,7 +108,8 @@ class Result(Frozen):
         """What `spacy.displacy.render(..., style=style, manual=True)` shows; spaCy itself is not needed.
 
         ent: entities that do not overlap, the longer first; span: all entities; dep: also relations as arcs, regions
-        as words in front of the text. What is not found in the text has no place in them.
+        as words in front of the text. What is not found in the text has no place in them; nor, in dep, has an entity
+        inside a longer one, with its relations: to_dict() has everything.
         """
         if style == "ent":
             return highlights(self.text, self._ents())

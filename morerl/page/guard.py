@@ -51,7 +51,7 @@ def _is_ours(scope: dict[str, Any]) -> bool:
     host, origin = headers.get(b"host", ""), headers.get(b"origin")
     led = scope["method"] == "GET" and scope["path"] == "/"  # a link may lead here, from wherever
     return (
-        host.rpartition(":")[0] in HOSTS
+        host.partition(":")[0] in HOSTS  # a browser leaves out port 80
         and (origin is None or origin == f"http://{host}")
         and (led or headers.get(b"sec-fetch-site", "none") in ("none", "same-origin"))
         and ROUTES.fullmatch(f"{scope['method']} {scope['path']}") is not None

@@ -75,7 +75,7 @@ def occurrences(text: str, whole: str) -> list[Span]:
         found = [match.span(1) for match in re.finditer(f"(?=({loose}))", whole)]
     else:
         found = list(_find(" ".join(words), whole))
-    return [span for span in found if _is_whole(span, whole)] or found
+    return [span for span in found if is_whole(span, whole)] or found
 
 
 def _find(text: str, whole: str) -> Iterator[Span]:
@@ -85,7 +85,7 @@ def _find(text: str, whole: str) -> Iterator[Span]:
         start = whole.find(text, start + 1)
 
 
-def _is_whole(span: Span, whole: str) -> bool:
+def is_whole(span: Span, whole: str) -> bool:
     """Whether neither end cuts a word in two."""
     return not any(_is_word(whole[edge - 1 : edge]) and _is_word(whole[edge : edge + 1]) for edge in span)
 

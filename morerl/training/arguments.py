@@ -29,6 +29,7 @@ OURS = {
     "disable_tqdm": "morerl shows its own progress",
     "disable_dropout": "GRPO drops nothing out, or its rollouts would come from another policy than the one it keeps",
     "save_only_model": "a stage goes on as if it had never stopped, which takes the optimizer too",
+    "hub_token": "a secret in a config ends in the run's folder and on model cards; set HF_TOKEN in the environment",
     "resume_from_checkpoint": "a stage that is run again goes on by itself",
 }
 

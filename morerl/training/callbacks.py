@@ -23,7 +23,7 @@ from morerl.scoring import score
 from morerl.sections import DevSettings
 from morerl.settings import Settings
 from morerl.tasks import ALONE, Tasks
-from morerl.training.checkpoint import commit, prepare
+from morerl.training.checkpoint import commit, drop_reference, prepare
 from morerl.training.ranks import decodable
 
 
@@ -124,6 +124,7 @@ class DevScore(TrainerCallback):
         self.trainer.save_model(str(aside))
         accelerator.wait_for_everyone()
         if self.trainer.is_world_process_zero():
+            drop_reference(aside)
             write_json(aside / "dev.json", {"step": step, "value": value})
             commit(target)
         accelerator.wait_for_everyone()

@@ -183,6 +183,11 @@ def commit(target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def drop_reference(folder: Path) -> None:
+    """Takes out what PEFT saves of TRL's adapter "ref": a run that goes on makes it anew from where it began."""
+    shutil.rmtree(folder / "ref", ignore_errors=True)
+
+
 def recover(target: Path) -> None:
     """Ends a `commit` that was killed: puts the old folder back where no new one is, else clears it away."""
     old = _beside(target, "old")

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from trl import SFTTrainer
 
 from morerl.errors import ConfigError
-from morerl.training.checkpoint import prune, seal, unfinished
+from morerl.training.checkpoint import drop_reference, prune, seal, unfinished
 from morerl.training.resume import load_rank, save_rank, take_up
 from morerl.training.sampler import LengthSampler
 
@@ -49,6 +49,7 @@ class Resumable:
         save_rank(self, new, started=self._started)
         self.accelerator.wait_for_everyone()  # type: ignore[attr-defined]
         if self.is_world_process_zero():  # type: ignore[attr-defined]
+            drop_reference(new)
             prune(seal(new), self.args.save_total_limit)  # type: ignore[attr-defined]
         self.accelerator.wait_for_everyone()  # type: ignore[attr-defined]
 

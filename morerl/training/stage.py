@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from morerl.training.callbacks import DevScore, LogFile, ProgressBar
 from morerl.training.checkpoint import check_ranks, clear_unfinished, full_disk_explained, last_good, recover
 from morerl.training.ranks import ZeroWhereUnused
 
+log = logging.getLogger(__name__)
 Listener = Callable[[int, int, dict[str, float]], object]
 
 
@@ -56,9 +58,19 @@ def load_for_training(path: Path | str, settings: Settings) -> tuple[Any, Proces
     if settings.model.freeze_vision:
         freeze_vision(model)
     if base != path:
-        return load_adapter(model, path), processing, {}
+        adapted = load_adapter(model, path)
+        _say_what_differs(adapted.peft_config["default"], settings.model.lora or {}, path)
+        return adapted, processing, {}
     peft_config = lora_config(settings.model)
     return model, processing, {} if peft_config is None else {"peft_config": peft_config}
+
+
+def _say_what_differs(adapter: Any, asked: dict[str, Any], path: Path | str) -> None:
+    """An adapter that is gone on with keeps its shape, whatever model.lora says by now."""
+    for name in ("r", "lora_alpha", "target_modules"):
+        has, wanted = getattr(adapter, name), asked.get(name)
+        if wanted is not None and (set(has) != set(wanted) if isinstance(wanted, list | tuple) else has != wanted):
+            log.warning("model.lora.%s = %s is not in force: the adapter in %s has %s", name, wanted, path, has)
 
 
 def train_to_end(

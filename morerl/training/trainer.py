@@ -44,8 +44,9 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
         self._prompts: dict[str, torch.Tensor] = {}  # the window's prompts as the model reads them
         self.stock_because = why_stock(self._bare, self.processing_class, self.args, longest_prompt)
         if self.stock_because is None:
-            for model in filter(None, (self._bare, self.ref_model)):
-                use_tree_attention(model)
+            use_tree_attention(self._bare)
+            if self.ref_model is not None:  # which TRL has wrapped for its engine by now
+                use_tree_attention(self.accelerator.unwrap_model(self.ref_model))
         elif self.is_world_process_zero():
             log.warning("prompts are computed once for each completion (TRL's own path): %s", self.stock_because)
 
