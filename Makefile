@@ -5,13 +5,16 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test setup lint
+.PHONY: demo test test-long setup lint
 
 demo: setup
 	$(BIN)/morerl demo configs/scenes/demo.yaml
 
 test: .venv/deepspeed .venv/page .venv/chromium lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-long: export MORERL_LONG := 1
+test-long: test
 
 lint: setup
 	$(BIN)/ruff check morerl tools tests benchmarks

@@ -190,6 +190,7 @@ def apart(root, image_root):
     return {**named, "more": {**named["more"], "image_root": str(image_root)}}
 
 
+@pytest.mark.long
 def test_the_command_of_the_readme_starts_two_ranks_on_two_corpora(settings_of, world):
     root = settings_of("launched").parent
     settings = settings_of("launched", corpora=apart(root, world / "raw"), max_steps=2)

@@ -18,13 +18,14 @@ from morerl.config import load_settings
 from morerl.errors import ConfigError, ImageError
 from morerl.extract.answerers import How, Item, Local, Server, Views
 from morerl.extract.findings import result_of
+from morerl.extract.mark import mark_of, weights_of
 from morerl.extract.questions import Question, questions
 from morerl.extract.record import Record, Unfit, id_of, image_of, read_record, text_of
 from morerl.extract.result import Fault, Result
 from morerl.extract.wanted import Names, Schema, Wanted, of_spec, wanted
 from morerl.guidelines import load_spec
 from morerl.partial import fingerprint
-from morerl.runs import model_marks, settings_file, sha256
+from morerl.runs import settings_file
 from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings, Settings
 from morerl.task import TaskSpec
 
@@ -99,7 +100,7 @@ class Extractor:
         model = _with(run.model if run is not None else ModelSettings(), dtype=dtype)
         generate = _with(run.generate if run is not None else GenerateSettings(), max_new_tokens=max_new_tokens)
         how = How(run.images if run is not None else ImageSettings(), Path(image_root), generate.max_new_tokens)
-        mark = _mark(path_or_id, [model.model_dump_json(), *_weights(path_or_id)], given, prompt, how, window)
+        mark = mark_of(path_or_id, [model.model_dump_json(), *weights_of(path_or_id)], given, prompt, how, window)
         return cls(Local(path_or_id, model, device, generate.batch_size, how), given, prompt, window, mark, trained)
 
     @classmethod
@@ -122,7 +123,7 @@ class Extractor:
         given, prompt = wanted(schema, relations), PromptSettings()
         generate = _with(GenerateSettings(), max_new_tokens=max_new_tokens)
         how = How(ImageSettings(), Path(image_root), generate.max_new_tokens)
-        mark = _mark(base_url, [model], given, prompt, how, window)
+        mark = mark_of(base_url, [model], given, prompt, how, window)
         return cls(Server(base_url, model, AT_ONCE, how), given, prompt, window, mark)
 
     def asking(self, schema: Schema | None = None, relations: Names | None = None) -> Extractor:
@@ -241,18 +242,3 @@ def _with(section: Any, **given: object) -> Any:
         return type(section).model_validate(section.model_dump() | set_)
     except ValueError as error:
         raise ConfigError(f"{set_}: {error}") from error
-
-
-def _weights(path_or_id: str | Path) -> list[str]:
-    """What tells the files of a model's folder from others put in their place; of a hub id nothing."""
-    files = sorted(Path(path_or_id).glob("*.safetensors"))
-    stats = [(path.name, path.stat()) for path in files]
-    return [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats] + [
-        sha256(one) for one in model_marks(path_or_id)
-    ]
-
-
-def _mark(where: str | Path, model: list[str], given: Wanted, prompt: PromptSettings, how: How, window: int) -> str:
-    specs = [spec.model_dump() for spec in given if spec is not None]
-    asked = (prompt.model_dump(), how.images.model_dump(), str(how.image_root.resolve()), how.max_new_tokens, window)
-    return fingerprint(str(where), model, specs, asked)
