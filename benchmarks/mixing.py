@@ -102,14 +102,11 @@ def budget(rated: Path) -> tuple[int, float]:
 
 
 def curve(log: Path) -> Curve:
-    """Dev F1 over rollouts; where the log counts none, a window a step."""
-    points, rollouts = [], {0: 0}
-    for entry in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
-        if "rollouts" in entry:
-            rollouts[entry["step"]] = int(entry["rollouts"])
-        if "dev_f1" in entry:
-            points.append((rollouts.get(entry["step"], WINDOW * entry["step"]), entry["dev_f1"]))
-    return sorted(points)
+    """Dev F1 over rollouts; where the log counts none, a window a step. A score stands before its step's figures."""
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    rollouts = {entry["step"]: int(entry["rollouts"]) for entry in entries if "rollouts" in entry}
+    scored = [entry for entry in entries if "dev_f1" in entry]
+    return sorted((rollouts.get(entry["step"], WINDOW * entry["step"]), entry["dev_f1"]) for entry in scored)
 
 
 def at(points: Curve, rollouts: int) -> float:

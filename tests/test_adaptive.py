@@ -172,6 +172,14 @@ def test_a_row_of_a_small_corpus_is_drawn_as_often_as_its_ratio_says():
     assert drawn[1] / 1200 == pytest.approx(0.75, abs=0.05)
 
 
+def test_the_solved_of_a_small_corpus_come_round_as_often_as_its_ratio_says():
+    """30 solved rows of one corpus and 10 of another, each of which is to be drawn three times as often."""
+    pool, standing = pool_of([1.0] * 40 + [0.5] * 8, ratios=[1.0] * 30 + [3.0] * 10 + [1.0] * 8, size=4, replay=0.5)
+    drawn, _ = run(pool, standing, 1200)
+    again = Counter(one.row >= 30 for window in drawn for one in window if one.why == "replay")
+    assert again[True] / again.total() == pytest.approx(0.5, abs=0.03)
+
+
 # --- refills
 
 

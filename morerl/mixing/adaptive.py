@@ -3,8 +3,9 @@
 A sample's pass rate p is an exponential average over the rollouts of training, begun with rated.jsonl. A draw weighs
 a sample by p(1-p), the spread its group can be expected to have. Two kinds would be forgotten by that rule alone:
 - never solved, p(1-p) below `floor` on the low side: weighed by the floor;
-- solved, below it on the high side: a share `replay` of all places, the one longest not drawn first, so that each
-  comes round; one that fails again falls back among those weighed by their spread.
+- solved, below it on the high side: a share `replay` of all places, the one longest not drawn first (with several
+  corpora, its age times its corpus' ratio), so that each comes round; one that fails again falls back among those
+  weighed by their spread.
 Everything here is a function of its arguments: the same on every rank, and after a resume.
 
 Source: ours. Weighted draws without repeats: Efraimidis and Spirakis (2006), the largest of log(u)/weight. Left out
@@ -79,12 +80,12 @@ def draw(pool: Pool, standing: Standing, window: int) -> list[Draw]:
     rng = random.Random(f"{pool.seed}/{window}")
     rows = _kind(pool, standing, rng)
     solved = [row for row in rows if _why(pool, standing, row) == "replay"]
-    taken = _longest_ago(solved, standing, replayed(pool.mixing, window, pool.size), rng)
+    taken = _longest_ago(solved, pool, standing, window, replayed(pool.mixing, window, pool.size), rng)
     open_ = [row for row in rows if _why(pool, standing, row) != "replay"]
     taken += _weighted(open_, pool, standing, pool.size - len(taken), rng)
     here = set(taken)
     rest = [row for row in solved if row not in here]
-    taken += _longest_ago(rest, standing, pool.size - len(taken), rng)
+    taken += _longest_ago(rest, pool, standing, window, pool.size - len(taken), rng)
     taken += rng.choices(rows, [_weight(pool, standing, row) for row in rows], k=pool.size - len(taken))
     rng.shuffle(taken)
     return _draws(pool, standing, taken)
@@ -140,7 +141,12 @@ def _weighted(rows: Sequence[int], pool: Pool, standing: Standing, count: int, r
     return sorted(rows, key=lambda row: -keys[row])[:count]
 
 
-def _longest_ago(rows: Sequence[int], standing: Standing, count: int, rng: random.Random) -> list[int]:
-    """Up to `count` rows, those first that were last drawn longest ago, in a random order among equals."""
+def _longest_ago(
+    rows: Sequence[int], pool: Pool, standing: Standing, window: int, count: int, rng: random.Random
+) -> list[int]:
+    """Up to `count` rows, those first that were last drawn longest ago, in a random order among equals.
+
+    A corpus drawn r times as often ages r times as fast.
+    """
     mixed = rng.sample(list(rows), len(rows))
-    return sorted(mixed, key=lambda row: standing.drawn[row])[:count]
+    return sorted(mixed, key=lambda row: -(window - standing.drawn[row]) * pool.ratios[row])[:count]
