@@ -89,7 +89,7 @@ def shrunk(settings: Settings) -> Settings:
     """
     folder = settings.run.dir / FOLDER
     data, images, generate = settings.data, settings.images, settings.generate
-    model = {"path": None, "tiny": SHAPE, "dtype": "float32"}
+    model = {"path": None, "tiny": SHAPE}
     attention = "eager" if settings.model.attention == "eager" else "sdpa"
     parts: dict[str, Any] = {
         "run": settings.run.model_copy(update={"dir": folder}),

@@ -118,7 +118,7 @@ def test_what_names_models_servers_and_sizes_is_not_taken_along(make_settings):
         grpo={"model": "big/model", "rated": "r.jsonl", "trainer": options, "length_threshold": 2000},
     )
     small = shrunk(settings)
-    assert (small.model.path, small.model.dtype, small.model.attention) == (None, "float32", "sdpa")
+    assert (small.model.path, small.model.dtype, small.model.attention) == (None, "bfloat16", "sdpa")
     assert (small.predict.endpoint, small.predict.model, small.predict.split) == (None, None, "dev")
     assert (small.rate.model, small.rate.n, small.rate.temperature, small.rate.taught) == (None, 2, 0.7, True)
     assert small.grpo.model == str(settings.run.dir / FOLDER / "tiny") and small.grpo.rated is None

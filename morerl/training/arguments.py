@@ -45,7 +45,7 @@ def trainer_arguments(
     """An SFTConfig or GRPOConfig: morerl's defaults, then the user's options, then what must be so.
 
     Raises ConfigError for an option TRL does not have (naming the nearest), for one that is morerl's,
-    for values TRL refuses, and for a tracker that is not installed.
+    for values TRL refuses, for a tracker that is not installed, and for a launcher of another precision.
     """
     import torch
 
@@ -75,7 +75,20 @@ def trainer_arguments(
     except (TypeError, ValueError, ImportError) as error:
         raise ConfigError(f"trainer: {error}") from error
     check_trackers(arguments.report_to)
+    _check_precision(arguments, settings)
     return arguments
+
+
+def _check_precision(arguments: SFTConfig | GRPOConfig, settings: Settings) -> None:
+    """`accelerate launch` sets autocast for every process, and a float32 run would not notice."""
+    launched = arguments.mixed_precision
+    if launched in {"bf16", "fp16"} and not getattr(arguments, launched):
+        long = {"bf16": "bfloat16", "fp16": "float16"}[launched]
+        raise ConfigError(
+            f"model.dtype is {settings.model.dtype}, but the launcher asks for {launched}: "
+            f"say `accelerate launch --mixed_precision no`, or set model.dtype: {long}, "
+            f"or trainer.{launched}: true for {settings.model.dtype} weights under {launched} autocast"
+        )
 
 
 def _check_names(kind: type[Any], options: dict[str, Any]) -> None:

@@ -1,0 +1,36 @@
+"""A run's precision is its settings', whatever the launcher was told."""
+
+import pytest
+from trl import GRPOConfig
+
+from morerl.errors import ConfigError
+from morerl.training.arguments import trainer_arguments
+
+LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # what `accelerate launch` sets for its processes
+
+
+def arguments(settings, **options):
+    return trainer_arguments(
+        GRPOConfig, {**settings.grpo.trainer, **options}, settings.run.dir, settings, settings.grpo.dev
+    )
+
+
+def test_a_launcher_of_another_precision_is_refused(make_settings, monkeypatch):
+    monkeypatch.setenv(LAUNCHED, "bf16")
+    with pytest.raises(ConfigError, match=r"model\.dtype is float32, but the launcher asks for bf16: .*no`"):
+        arguments(make_settings())
+
+
+@pytest.mark.parametrize(
+    ("launched", "dtype", "options", "precision"),
+    [
+        ("bf16", "bfloat16", {}, "bf16"),
+        ("bf16", "float32", {"bf16": True}, "bf16"),  # float32 weights under autocast, said in so many words
+        ("no", "float32", {}, "no"),
+        ("no", "bfloat16", {}, "bf16"),
+    ],
+)
+def test_a_precision_that_is_asked_for_is_had(make_settings, monkeypatch, launched, dtype, options, precision):
+    monkeypatch.setenv(LAUNCHED, launched)
+    model = {**make_settings().model.model_dump(), "dtype": dtype}
+    assert arguments(make_settings(model=model), **options).mixed_precision == precision
