@@ -12,18 +12,26 @@ are done are read, not run again.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from benchmarks.demo_seeds import morerl, run_cold
 from benchmarks.demo_seeds import run as run_demo
-from benchmarks.mixing import half_width, interval
+from benchmarks.demo_seeds import run_cold
+from benchmarks.seeds import (
+    Row,
+    f1_on_test,
+    half_width,
+    interval,
+    is_scored,
+    made_by,
+    morerl,
+    of_world,
+    parser_of,
+    table,
+    write,
+)
 from morerl.jsonl import read_records, write_records
 from morerl.schema import Rated, Reasoning
 
@@ -35,25 +43,14 @@ ARMS = {
     "grpo": "SFT on chains, then GRPO",
 }
 LAST = "grpo"
-Row = dict[str, Any]
 
 
 def main() -> None:
     """Runs what is missing and writes the page, its figures and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--starts", type=Path, default=Path("runs/seeds"), help="<starts>/<seed>: a demo's run")
-    parser.add_argument("--runs", type=Path, default=Path("runs/coldstart"))
-    parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("assets/results/coldstart.md"))
-    options = parser.parse_args()
+    options = parser_of(__doc__, "runs/coldstart", "assets/results/coldstart.md").parse_args()
     with ThreadPoolExecutor(options.parallel) as pool:
         rows = list(pool.map(partial(run, options=options), range(options.seeds)))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    options.out.write_text(page(rows, options), encoding="utf-8")
-    picture(rows, options.out.with_suffix(".png"))
-    print(options.out.read_text(encoding="utf-8"))
+    write(rows, page(rows, options), options, picture)
 
 
 def run(seed: int, options: argparse.Namespace) -> Row:
@@ -77,17 +74,14 @@ def run(seed: int, options: argparse.Namespace) -> Row:
 def run_labels(seed: int, arm: str, ids: list[str], options: argparse.Namespace) -> float:
     """Test F1 of SFT on the bare labels of these train samples, from the weights that the chains' arm began with."""
     home, here = options.starts / f"{seed}", options.runs / f"{seed}-{arm}"
-    scored = here / "predictions" / "sft.test.metrics.json"
-    if not scored.is_file():
+    if not is_scored(here, "sft"):
         here.mkdir(parents=True, exist_ok=True)
         write_records(here / "labels.jsonl", map(listed, ids))
-        data = [f"run.dir={here}", f"run.seed={seed}", f"data.dir={home / 'data'}", f"data.image_root={home / 'raw'}"]
-        data.append(f"model.path={home / 'tiny'}")
+        data = [*of_world(home, here, seed), f"model.path={home / 'tiny'}"]
         only = [f"sft.reasoning={here / 'labels.jsonl'}", "sft.labels_only=true"]
         for verb, more in (("sft", only), ("predict", []), ("score", [])):
             morerl(options.parallel, verb, *data, *more)
-    value: float = json.loads(scored.read_text(encoding="utf-8"))["primary"]["value"]
-    return value
+    return f1_on_test(here, "sft")
 
 
 def listed(id_: str) -> Reasoning:
@@ -110,9 +104,7 @@ def summary(rows: list[Row]) -> list[list[str]]:
 def page(rows: list[Row], options: argparse.Namespace) -> str:
     """The markdown page."""
     heads = ["arm", "test F1", "less the last arm's", "seed by seed"]
-    lines = [f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *summary(rows))]
     few, all_ = (statistics.mean(row["samples"][arm] for row in rows) for arm in ("labels", "labels_all"))
-    threads = f", {os.environ['OMP_NUM_THREADS']} thread a run" if "OMP_NUM_THREADS" in os.environ else ""
     return "\n".join(
         [
             "# What a cold start is worth",
@@ -123,10 +115,9 @@ def page(rows: list[Row], options: argparse.Namespace) -> str:
             f"seeds); with the rated samples, whose labels GRPO is checked against, {all_:.0f} are labelled. Dev "
             "chooses the checkpoint.",
             "",
-            *lines,
+            *table(heads, summary(rows)),
             "",
-            f"Made by `python -m benchmarks.coldstart --seeds {len(rows)} --parallel {options.parallel}` on "
-            f"{os.cpu_count()} CPU cores ({platform.machine()}){threads}, no GPU, Python {platform.python_version()}.",
+            made_by("coldstart", options),
             "",
         ]
     )

@@ -10,18 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import t
-
-CONFIG = "configs/scenes/demo.yaml"
+from benchmarks.seeds import f1_on_test, half_width, is_scored, made_by, morerl, of_world
+from benchmarks.seeds import table as markdown
 
 
 def main() -> None:
@@ -61,38 +56,26 @@ def run(seed: int, runs: Path, parallel: int) -> dict[str, Any]:
 def run_cold(seed: int, runs: Path, parallel: int) -> dict[str, float]:
     """GRPO from the untrained model of a seed, on the samples and with the settings of its other arm."""
     warm, cold = runs / f"{seed}", runs / f"{seed}-cold"
-    data = [f"run.dir={cold}", f"run.seed={seed}", f"data.dir={warm / 'data'}", f"data.image_root={warm / 'raw'}"]
-    scored = cold / "predictions" / "grpo.test.metrics.json"
-    if not scored.is_file():
+    if not is_scored(cold, "grpo"):
+        data = of_world(warm, cold, seed)
         # the samples in the order that the warm arm trained on: only the start differs
         morerl(parallel, "grpo", *data, f"grpo.model={warm / 'tiny'}", f"grpo.rated={warm / 'rated.jsonl'}")
         morerl(parallel, "predict", *data)
         morerl(parallel, "score", *data)
-    metrics = json.loads(scored.read_text(encoding="utf-8"))
     log = (cold / "grpo" / "log.jsonl").read_text(encoding="utf-8").splitlines()
     rewards = [row["reward"] for row in map(json.loads, log) if "reward" in row]
-    return {"cold_grpo": metrics["primary"]["value"], "cold_reward_first": rewards[0], "cold_reward_last": rewards[-1]}
-
-
-def morerl(parallel: int, verb: str, *overrides: str) -> None:
-    """Runs one verb, as a user would."""
-    threads = str(max(1, (os.cpu_count() or 1) // parallel))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ}
-    subprocess.run([sys.executable, "-m", "morerl", verb, CONFIG, *overrides], check=True, env=environment)
+    return {"cold_grpo": f1_on_test(cold, "grpo"), "cold_reward_first": rewards[0], "cold_reward_last": rewards[-1]}
 
 
 def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     """The markdown page."""
     heads = ["seed", "SFT", "GRPO", "gain", "GRPO with no SFT", "pictures shuffled", "text blanked", "peak MB"]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines = []
     for row in rows:
         figures = [row["sft"], row["grpo"], row["grpo"] - row["sft"]]
         figures += [row[name] for name in ("cold_grpo", "shuffled_pictures", "blank_text")]
         cells = [str(row["seed"]), *(f"{value:.1f}" for value in figures), f"{row['peak_memory_mb']:.0f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    command = f"python -m benchmarks.demo_seeds --seeds {len(rows)} --parallel {options.parallel}"
-    machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU, Python {platform.python_version()}"
-    threads = f", {os.environ['OMP_NUM_THREADS']} thread a run" if "OMP_NUM_THREADS" in os.environ else ""
+        lines.append(cells)
     return "\n".join(
         [
             "# The demo over seeds",
@@ -100,11 +83,11 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
             "Micro-F1 on the test split of the drawn world (about 1,080 pairs, `none` excluded), in per cent. Each",
             "seed draws its own world and starts from its own random weights. The checkpoint is chosen on dev.",
             "",
-            *lines,
+            *markdown(heads, lines),
             "",
             summary(rows),
             "",
-            f"Made by `{command}` on {machine}{threads}.",
+            made_by("demo_seeds", options),
             "",
         ]
     )
@@ -113,8 +96,7 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
 def summary(rows: list[dict[str, Any]]) -> str:
     """The gain over seeds with its interval, and what became of the arm without SFT."""
     gains = [row["grpo"] - row["sft"] for row in rows]
-    half = t.ppf(0.975, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-    mean = statistics.mean(gains)
+    mean, half = statistics.mean(gains), half_width(gains)
     first, last = (statistics.mean(row[f"cold_reward_{end}"] for row in rows) for end in ("first", "last"))
     return (
         f"Gain of GRPO over its own SFT start: mean {mean:.1f} points (95% t interval over seeds {mean - half:.1f} to "

@@ -14,16 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -41,7 +36,7 @@ from benchmarks.guideline_data import (
     spec_of,
     told,
 )
-from benchmarks.mixing import half_width, interval
+from benchmarks.seeds import CONFIG, Row, call, half_width, interval, made_by, parser_of, table, write
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_records, read_samples, write_json, write_records
 from morerl.prompts.parse import parse
@@ -52,7 +47,7 @@ from morerl.task import Label, TaskSpec
 from morerl.teacher.scenes import reply
 
 SPLITS = ("train", "dev", "test")
-CONFIGS = {"scenes": "configs/scenes/demo.yaml", "sem2010": "configs/sem2010/tiny.yaml"}
+CONFIGS = {"scenes": CONFIG, "sem2010": "configs/sem2010/tiny.yaml"}
 HELD = {
     "scenes": ("/org/misc/present_in", "/per/per/opponent"),
     "sem2010": ("Content-Container", "Message-Topic"),
@@ -66,42 +61,32 @@ HOW = (
     *(f"sft.trainer.max_steps={STEPS}", "sft.trainer.warmup_steps=40", "sft.trainer.per_device_train_batch_size=16"),
     *("sft.trainer.learning_rate=3.0e-3", "sft.trainer.train_sampling_strategy=random"),
 )
-Row = dict[str, Any]
 Think = Callable[[Sample, str], str]  # a sample and the line that decides -> what is to be thought
 
 
 def main() -> None:
     """Runs what is missing and writes the page, its figures and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, "runs/guidelines", "assets/results/guidelines.md")
     parser.add_argument("raw_dir", type=Path, help="SemEval-2010 Task 8: folder of the full release, unpacked")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--starts", type=Path, default=Path("runs/seeds"), help="<starts>/<seed>: a demo's run")
-    parser.add_argument("--runs", type=Path, default=Path("runs/guidelines"))
-    parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--corpora", nargs="+", choices=list(CONFIGS), default=list(CONFIGS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--out", type=Path, default=Path("assets/results/guidelines.md"))
     options = parser.parse_args()
     sources(options)
     asked = [(corpus, seed, way) for corpus in options.corpora for seed in range(options.seeds) for way in options.ways]
     with ThreadPoolExecutor(options.parallel) as pool:
         rows = list(pool.map(lambda one: run(*one, options), asked))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    options.out.write_text(page(rows, options), encoding="utf-8")
-    picture(rows, options.out.with_suffix(".png"))
-    print(options.out.read_text(encoding="utf-8"))
+    write(rows, page(rows, options), options, picture)
 
 
 def sources(options: argparse.Namespace) -> None:
     """The samples that the questions are made of, if they are not there."""
     folder = options.runs / "sem2010"
     if "sem2010" in options.corpora and not folder.is_dir():
-        call(options, "tools/prepare_corpus.py", "sem2010", str(options.raw_dir), "--out", str(folder))
+        call(options.parallel, "tools/prepare_corpus.py", "sem2010", str(options.raw_dir), "--out", str(folder))
     for seed in range(options.seeds if "scenes" in options.corpora else 0):
         home = options.starts / f"{seed}"
         if not (home / "raw" / "scenes.jsonl").is_file():
-            call(options, "-m", "morerl", "demo", CONFIGS["scenes"], f"run.dir={home}", f"run.seed={seed}")
+            call(options.parallel, "-m", "morerl", "demo", CONFIGS["scenes"], f"run.dir={home}", f"run.seed={seed}")
 
 
 def run(corpus: str, seed: int, way: str, options: argparse.Namespace) -> Row:
@@ -115,7 +100,7 @@ def run(corpus: str, seed: int, way: str, options: argparse.Namespace) -> Row:
         own += [f"data.image_root={options.starts / str(seed) / 'raw'}"] if corpus == "scenes" else []
         own += [f"predict.model={here / 'sft' / 'checkpoints' / f'checkpoint-{STEPS}'}", f"predict.out={answers}"]
         for verb in ("sft", "predict"):
-            call(options, "-m", "morerl", verb, CONFIGS[corpus], *own, *HOW)
+            call(options.parallel, "-m", "morerl", verb, CONFIGS[corpus], *own, *HOW)
     gold = {one.id: label(one) for one in read_samples(here / "data" / "test.jsonl")}
     names = json.loads((here / "names.json").read_text(encoding="utf-8"))
     given = {row.id: str(row.answer) for row in read_records(answers, Prediction)}
@@ -218,10 +203,8 @@ def page(rows: list[Row], options: argparse.Namespace) -> str:
     """The markdown page."""
     text = []
     for corpus in options.corpora:
-        table = (["in the prompt", *COLUMNS.values()], ["---"] * (1 + len(COLUMNS)), *summary(rows, corpus))
         text += [f"## {corpus}: {' and '.join(HELD[corpus])} held out", ""]
-        text += [*(f"| {' | '.join(line)} |" for line in table), ""]
-    threads = f", {os.environ['OMP_NUM_THREADS']} thread a run" if "OMP_NUM_THREADS" in os.environ else ""
+        text += [*table(["in the prompt", *COLUMNS.values()], summary(rows, corpus)), ""]
     return "\n".join(
         [
             "# Guidelines in the prompt, and relations never trained on",
@@ -232,9 +215,7 @@ def page(rows: list[Row], options: argparse.Namespace) -> str:
             "are open in test but in the last column.",
             "",
             *text,
-            f"Made by `python -m benchmarks.guidelines SEMEVAL_FOLDER --seeds {options.seeds} --parallel "
-            f"{options.parallel}` on {os.cpu_count()} CPU cores ({platform.machine()}){threads}, no GPU, Python "
-            f"{platform.python_version()}.",
+            made_by("guidelines", options, before="SEMEVAL_FOLDER "),
             "",
         ]
     )
@@ -262,13 +243,6 @@ def picture(rows: list[Row], path: Path) -> None:
     figure.axes[0].set_ylabel("per cent right; mean and 95 % t interval")
     figure.axes[0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=120)
-
-
-def call(options: argparse.Namespace, *command: str) -> None:
-    """Runs one command of the package, as a user would."""
-    threads = str(max(1, (os.cpu_count() or 1) // options.parallel))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ}
-    subprocess.run([sys.executable, *command], check=True, env=environment)
 
 
 if __name__ == "__main__":

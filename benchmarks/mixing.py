@@ -14,23 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
 import statistics
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import t
-
+from benchmarks.seeds import CONFIG, f1_on_test, interval, is_scored, made_by, morerl, of_world, parser_of, table, write
 from morerl.config import load_settings
 from morerl.jsonl import read_records
 from morerl.mixing.schedule import schedule
 from morerl.schema import Rated
 
-CONFIG = "configs/scenes/demo.yaml"
 STRATEGIES = ("progressive", "fixed", "raw", "hard_only", "adaptive")
 WINDOW = 256  # rollouts a step of the demo, refills apart
 Curve = list[tuple[int, float]]  # (rollouts so far, dev F1)
@@ -38,57 +32,43 @@ Curve = list[tuple[int, float]]  # (rollouts so far, dev F1)
 
 def main() -> None:
     """Runs what is missing and writes the page, its figures and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--starts", type=Path, default=Path("runs/seeds"), help="<starts>/<seed>: a demo's run")
-    parser.add_argument("--runs", type=Path, default=Path("runs/mixing"))
-    parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("assets/results/mixing.md"))
-    options = parser.parse_args()
+    options = parser_of(__doc__, "runs/mixing", "assets/results/mixing.md").parse_args()
     with ThreadPoolExecutor(options.parallel) as pool:
         list(pool.map(lambda seed: start(seed, options), range(options.seeds)))
         asked = [(seed, strategy) for seed in range(options.seeds) for strategy in STRATEGIES]
-        done = list(pool.map(lambda one: run(*one, options), asked))
-    rows = [row for row in done if row is not None]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    options.out.write_text(page(rows, options), encoding="utf-8")
-    picture(rows, options.out.with_suffix(".png"))
-    print(options.out.read_text(encoding="utf-8"))
+        rows = list(pool.map(lambda one: run(*one, options), asked))
+    write(rows, page(rows, options), options, picture)
 
 
 def start(seed: int, options: argparse.Namespace) -> None:
     """The demo's stages up to the ratings, if they are not there."""
     home = options.starts / f"{seed}"
     if not (home / "rated.jsonl").is_file():
-        morerl(options, "demo", f"run.dir={home}", f"run.seed={seed}")
+        morerl(options.parallel, "demo", f"run.dir={home}", f"run.seed={seed}")
 
 
 def run(seed: int, strategy: str, options: argparse.Namespace) -> dict[str, Any]:
     """One strategy's dev curve and test figure, from the seed's SFT model and ratings."""
     home, here = options.starts / f"{seed}", options.runs / f"{seed}-{strategy}"
     steps, hard = budget(home / "rated.jsonl")
-    data = [f"run.dir={here}", f"run.seed={seed}", f"data.dir={home / 'data'}", f"data.image_root={home / 'raw'}"]
-    scored = here / "predictions" / "grpo.test.metrics.json"
-    if not scored.is_file():
+    if not is_scored(here, "grpo"):
+        data = of_world(home, here, seed)
         begin = [f"grpo.model={home / 'sft' / 'model'}", f"grpo.rated={home / 'rated.jsonl'}"]
         how = [f"grpo.mixing.strategy={strategy}", "grpo.dev.every_steps=4"]
         # a step of adaptive has up to half as many rollouts again, in place of groups without spread
         how.append(f"grpo.trainer.max_steps={int(steps / 1.5) if strategy == 'adaptive' else steps}")
         # the hard ones alone are used up soonest: six times what progressive has in 5.875 times
         how += ["grpo.mixing.epochs=6"] if strategy in {"fixed", "raw", "hard_only"} else []
-        morerl(options, "grpo", *data, *begin, *how)
-        morerl(options, "predict", *data)
-        morerl(options, "score", *data)
-    test = json.loads(scored.read_text(encoding="utf-8"))["primary"]["value"]
-    points = curve(here / "grpo" / "log.jsonl")
+        morerl(options.parallel, "grpo", *data, *begin, *how)
+        morerl(options.parallel, "predict", *data)
+        morerl(options.parallel, "score", *data)
     return {
         "seed": seed,
         "strategy": strategy,
         "budget": steps * WINDOW,
         "hard": hard,
-        "curve": points,
-        "test": test,
+        "curve": curve(here / "grpo" / "log.jsonl"),
+        "test": f1_on_test(here, "grpo"),
     }
 
 
@@ -151,32 +131,18 @@ def _share(row: dict[str, Any], target: float) -> str:
     return "-" if needed is None or needed > row["budget"] else f"{100 * needed / row['budget']:.0f} %"
 
 
-def interval(values: list[float]) -> str:
-    """Mean and 95 % t interval over seeds."""
-    mean, half = statistics.mean(values), half_width(values)
-    return f"{mean:.1f} ({mean - half:.1f} to {mean + half:.1f})" if half else f"{mean:.1f}"
-
-
-def half_width(values: list[float]) -> float:
-    """Half of the 95 % t interval of the mean; 0 of one value, and of values that are all the same."""
-    if len(values) < 2:
-        return 0.0
-    return float(t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5)
-
-
-HEADS = (
+HEADS = [
     "strategy",
     "dev F1, last",
     "less progressive's",
     "test F1",
     "less progressive's",
     "rollouts to progressive's last dev F1, a seed each",
-)
+]
 
 
 def page(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     """The markdown page."""
-    lines = [" | ".join(["", *line, ""]).strip() for line in (HEADS, ["---"] * len(HEADS), *summary(rows))]
     seeds = {row["seed"]: f"{row['budget']:,} ({100 * row['hard']:.0f} %)" for row in rows}
     return "\n".join(
         [
@@ -188,11 +154,9 @@ def page(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
             "",
             f"Budgets (share of hard samples): {', '.join(seeds.values())}.",
             "",
-            *lines,
+            *table(HEADS, summary(rows)),
             "",
-            f"Made by `python -m benchmarks.mixing --seeds {options.seeds} --parallel {options.parallel}` on "
-            f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU, Python {platform.python_version()}. "
-            "The curves are in the picture of the same name.",
+            f"{made_by('mixing', options)} The curves are in the picture of the same name.",
             "",
         ]
     )
@@ -218,13 +182,6 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
-
-
-def morerl(options: argparse.Namespace, verb: str, *overrides: str) -> None:
-    """Runs one verb, as a user would."""
-    threads = str(max(1, (os.cpu_count() or 1) // options.parallel))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ}
-    subprocess.run([sys.executable, "-m", "morerl", verb, CONFIG, *overrides], check=True, env=environment)
 
 
 if __name__ == "__main__":

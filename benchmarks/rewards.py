@@ -1,4 +1,4 @@
-"""Completions a second that the rewards judge on one core, all parts of a preset together.
+"""Completions a second that the rewards judge on one core, all parts together: assets/results/rewards.md.
 
     OMP_NUM_THREADS=1 python -m benchmarks.rewards
 
@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import platform
 import pstats
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from morerl.guidelines import load_spec
@@ -47,12 +49,14 @@ SAID = (
 
 
 def main() -> None:
-    """Prints one line a preset; with --profile where the time goes."""
+    """Writes and prints a line a preset; with --profile where the time goes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--samples", type=int, default=100, help="a round, 8 completions each")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("assets/results/rewards.md"))
     asked = parser.parse_args()
+    lines = []
     for preset, guidelines, make in (
         ("more_r1", "more", pair),
         ("r1_re", "more", pair),
@@ -60,12 +64,38 @@ def main() -> None:
         ("ner_rl", "scier", extract),
     ):
         judge, count = batch(preset, guidelines, make, asked.samples)
-        rate = statistics.median(count / seconds(judge) for _ in range(asked.rounds))
-        print(f"{preset:8} {make.__name__:8} {rate:9,.0f} completions a second")
+        rates = sorted(count / seconds(judge) for _ in range(asked.rounds))
+        wanted = WANTED[make]
+        lines.append(
+            f"| {preset} | {make.__name__} | {statistics.median(rates):,.0f} | {rates[0]:,.0f} to {rates[-1]:,.0f} "
+            f"| {wanted:,} |"
+        )
         if asked.profile:
             profile = cProfile.Profile()
             profile.runcall(judge)
             pstats.Stats(profile).sort_stats("tottime").print_stats(18)
+    asked.out.write_text(page(lines, asked.rounds, asked.samples), encoding="utf-8")
+    print(asked.out.read_text(encoding="utf-8"))
+
+
+def page(lines: list[str], rounds: int, samples: int) -> str:
+    """The markdown page."""
+    return "\n".join(
+        [
+            "# Completions judged a second, on one core",
+            "",
+            "All parts of a preset together, through the functions the trainer calls: samples read from their JSON,",
+            f"completions parsed, each part asked in turn. CPU time of {rounds} rounds of {samples * GROUP}.",
+            "",
+            "| preset | task | median | range | wanted |",
+            "|---|---|---|---|---|",
+            *lines,
+            "",
+            f"By `OMP_NUM_THREADS=1 python -m benchmarks.rewards --rounds {rounds} --samples {samples}` on a CPU "
+            f"({platform.machine()}), Python {platform.python_version()}.",
+            "",
+        ]
+    )
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -127,6 +157,8 @@ def extract(number: int, spec: TaskSpec) -> tuple[Sample, list[str]]:
     answers = [gold.model_copy(update={"relations": relations[: row % 4]}) for row in range(GROUP)]
     return sample, [mimic.plan(sample.model_copy(update={"gold": answer}), spec) for answer in answers]
 
+
+WANTED = {pair: 20_000, extract: 3_000}  # completions a second
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 import argparse
 
 from benchmarks.coldstart import ARMS, LAST, listed, page, summary
-from benchmarks.mixing import half_width
+from benchmarks.seeds import half_width
 from morerl.jsonl import read_records, write_records
 from morerl.schema import Reasoning
 
@@ -29,7 +29,7 @@ def test_one_seed_has_no_interval():
 
 
 def test_the_page_says_how_many_samples_and_which_command():
-    text = page(ROWS, argparse.Namespace(parallel=2))
+    text = page(ROWS, argparse.Namespace(seeds=2, parallel=2))
     assert "chains for 200 samples" in text and "rated samples, whose labels GRPO is checked against, 1000" in text
     assert "--seeds 2 --parallel 2" in text and text.count("\n| ") == 1 + 1 + len(ARMS)
 
