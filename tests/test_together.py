@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from morerl.errors import MorerlError
 from morerl.models.beginnings import alike
+from morerl.models.chats import defuse
 from morerl.models.load import Processing
-from morerl.models.reading import defuse, read
+from morerl.models.reading import read
 from morerl.models.together import halving, respond, why_alone
 
 PROMPTS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5)

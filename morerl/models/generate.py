@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from morerl.errors import DataError, ImageError
 from morerl.images import views
+from morerl.models.chats import defuse, worded
 from morerl.models.load import Processing
 from morerl.prompts.render import Messages, render
 from morerl.schema import Sample
@@ -80,14 +81,13 @@ def encode(
     """The model's inputs for a batch, left-padded. Raises DataError for a picture that cannot be used."""
     chats = [
         chat(
-            sample,
-            render(sample, tasks.spec(sample), prompt, images),
+            defuse(render(sample, tasks.spec(sample), prompt, images), processing),
             load_views(sample, processing, images, tasks.image_root(sample)),
         )
         for sample in samples
     ]
     return processing.reader.apply_chat_template(
-        chats,
+        [worded(one, processing) for one in chats],
         add_generation_prompt=True,
         tokenize=True,
         return_dict=True,
@@ -110,7 +110,7 @@ def load_views(sample: Sample, processing: Processing, images: ImageSettings, im
         raise DataError(f"{sample.id}: {error} [{error.reason}]") from error
 
 
-def chat(sample: Sample, messages: Messages, pictures: Sequence[Image]) -> Messages:
+def chat(messages: Messages, pictures: Sequence[Image]) -> Messages:
     """The messages with the pictures put into their placeholders."""
     waiting = iter(pictures)
     return [

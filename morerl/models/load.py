@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,12 @@ class Processing:
     def image_tokens(self, width: int, height: int) -> int:
         """Prompt tokens of a fitted picture of that many pixels."""
         return (width // self.factor) * (height // self.factor)
+
+    @cached_property
+    def marks(self) -> tuple[str, ...]:
+        """What the tokenizer takes for a special token wherever it stands, the longest first."""
+        special = [str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        return tuple(sorted(special, key=len, reverse=True))
 
 
 def load_processing(path: Path | str) -> Processing:
@@ -74,7 +81,21 @@ def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ConfigError(_load_help(path, error)) from error
     _save_by_the_names_read(model)
+    _decode_as_asked(model)
     return model
+
+
+def _decode_as_asked(model: PreTrainedModel) -> None:
+    """Leaves of the model's own decoding defaults only its special tokens, and whether a server may sample.
+
+    Whatever a call does not name is taken from them: a repetition penalty (Qwen2.5's instruct models come with one)
+    would decode dev, ratings and predictions by another policy than the one that GRPO samples and trains. What is saved
+    from here on has no such defaults either.
+    """
+    from transformers import GenerationConfig
+
+    kept = ("bos_token_id", "eos_token_id", "pad_token_id", "do_sample")
+    model.generation_config = GenerationConfig(**{name: getattr(model.generation_config, name) for name in kept})
 
 
 def _save_by_the_names_read(model: PreTrainedModel) -> None:

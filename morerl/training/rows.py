@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from morerl.errors import DataError
 from morerl.jsonl import write_text
+from morerl.models.chats import defuse, flat
 from morerl.models.generate import load_views
 from morerl.models.load import Processing
-from morerl.prompts.render import Messages, picture_count, render
+from morerl.prompts.render import picture_count, render
 from morerl.schema import Sample
 from morerl.settings import Settings
 from morerl.tasks import Tasks
@@ -46,7 +47,7 @@ def make_dataset(
     @lru_cache(maxsize=kept)
     def row(index: int) -> dict[str, Any]:
         sample = samples[index]
-        messages = render(sample, tasks.spec(sample), settings.prompt, settings.images)
+        messages = defuse(render(sample, tasks.spec(sample), settings.prompt, settings.images), processing)
         if not with_images:
             return {"prompt": flat(messages), **extra(sample)}
         pictures = load_views(sample, processing, settings.images, tasks.image_root(sample))
@@ -60,11 +61,6 @@ def make_dataset(
         return {key: [one[key] for one in made] for key in made[0]}
 
     return Dataset.from_dict({"index": range(len(samples))}).with_transform(rows)
-
-
-def flat(messages: Messages) -> Messages:
-    """Text-only messages with string content, the form every chat template reads."""
-    return [{**m, "content": "".join(block["text"] for block in m["content"])} for m in messages]
 
 
 def fitting(
@@ -102,7 +98,7 @@ def fitting(
 
 def prompt_tokens(sample: Sample, tasks: Tasks, settings: Settings, processing: Processing) -> int:
     """Length of the rendered prompt in tokens, every picture at the tokens it will take."""
-    messages = render(sample, tasks.spec(sample), settings.prompt, settings.images)
+    messages = defuse(render(sample, tasks.spec(sample), settings.prompt, settings.images), processing)
     text = processing.tokenizer.apply_chat_template(
         flat([{**m, "content": [b for b in m["content"] if b["type"] == "text"]} for m in messages]),
         chat_template=processing.reader.chat_template,
