@@ -59,7 +59,7 @@ def reader_of(family, narrow_model):
     tokenizer = reader.tokenizer if pictured else reader
     tokenizer.padding_side = "left"
     if not pictured:
-        tokenizer.chat_template = "{% for m in messages %}{{ m['content'][-1]['text'] }}{% endfor %}"
+        tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     factor = reader.image_processor.patch_size * reader.image_processor.merge_size if pictured else 1
     return model, Processing(reader=reader, tokenizer=tokenizer, takes_pictures=pictured, factor=factor)
 
