@@ -108,9 +108,12 @@ def unified(make_settings, world, tmp_path):
     (settings.run.dir / "sft" / "model").mkdir()
     said = [(render_gold(one, "stepwise"),) for one in pairs]
     half = '{"entities": [{"text": "Oslo", "type": "location"}, {"text": "Ada", "type": "location"}]}'
+    half = f"<think>two names</think><answer>{half}</answer>"
     rows = {
         "more": [Prediction(id=one.id, completions=texts) for one, texts in zip(pairs, said, strict=True)],
-        "wnut17": [Prediction(id=named.id, completions=(render_gold(named), f"<think></think><answer>{half}</answer>"))],
+        "wnut17": [
+            Prediction(id=named.id, completions=(render_gold(named), f"<think></think><answer>{half}</answer>"))
+        ],
     }
     for name, predictions in rows.items():
         write_records(settings.run.dir / "predictions" / f"sft.test.{name}.jsonl", predictions)
