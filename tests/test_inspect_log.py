@@ -111,9 +111,7 @@ def unified(make_settings, world, tmp_path):
     half = f"<think>two names</think><answer>{half}</answer>"
     rows = {
         "more": [Prediction(id=one.id, completions=texts) for one, texts in zip(pairs, said, strict=True)],
-        "wnut17": [
-            Prediction(id=named.id, completions=(render_gold(named), f"<think></think><answer>{half}</answer>"))
-        ],
+        "wnut17": [Prediction(id=named.id, completions=(render_gold(named), half))],
     }
     for name, predictions in rows.items():
         write_records(settings.run.dir / "predictions" / f"sft.test.{name}.jsonl", predictions)
