@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 demo: setup
 	$(BIN)/morerl demo configs/scenes/demo.yaml
 
-test: .venv/deepspeed .venv/page .venv/chromium lint
+test: .venv/deepspeed .venv/page .venv/chromium .venv/extras/ready lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-long: export MORERL_LONG := 1
@@ -41,3 +41,9 @@ setup: .venv/ready
 	@{ command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 	  apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium fonts-noto-color-emoji; }; } && \
 	  touch $@ || echo 'No chromium: the tests in a browser are skipped.'
+
+# what others read us with: apart from .venv, for TRL imports the trackers it finds; inspect-ai asks for an older fsspec
+.venv/extras/ready: .venv/ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(@D) --override constraints.txt \
+	  'inspect-ai>=0.3.285,<0.4' 'spacy>=3.7' trackio wandb && touch $@ || \
+	  echo 'No inspect-ai, spaCy, trackio and wandb: the tests that read with them are skipped.'

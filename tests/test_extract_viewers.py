@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from extras import imported
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,17 +71,82 @@ def test_tokens_and_spans_give_the_entities_back(text, data):
     assert all(one.end <= other.start for one, other in pairwise(kept))
 
 
-def test_a_spacy_doc_has_the_entities_as_spans():
-    spacy = pytest.importorskip("spacy", reason="spaCy is not installed (pip install 'morerl[spacy]')")
-    doc = RESULT.to_spacy(spacy.blank("en"))
+@pytest.fixture(scope="module")
+def spacy():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield imported("spacy", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def nlp(spacy):
+    return spacy.blank("en")
+
+
+def test_a_spacy_doc_has_the_entities_as_spans_and_keeps_them_in_a_file(spacy, nlp):
+    kept = spacy.tokens.DocBin(docs=[RESULT.to_spacy(nlp)], store_user_data=True).to_bytes()
+    (doc,) = spacy.tokens.DocBin().from_bytes(kept).get_docs(nlp.vocab)
     assert [(span.text, span.label_, span.id_) for span in doc.spans["morerl"]] == [
         ("Ada Hale", "per", "e1"), ("Hale", "per", "e2"), ("Lyon", "loc", "e3"),
     ]  # fmt: skip
-    assert [ent.text for ent in doc.ents] == ["Ada Hale", "Lyon"]
-    assert doc.user_data["morerl"]["relations"][0]["label"] == "home of"
-    for style in ("ent", "span", "dep"):
-        html = spacy.displacy.render(RESULT.to_displacy(style), style=style, manual=True, jupyter=False)
-        assert "Lyon" in html
+    assert [(ent.text, ent.label_, ent.id_) for ent in doc.ents] == [("Ada Hale", "per", "e1"), ("Lyon", "loc", "e3")]
+    assert Result.model_validate(doc.user_data["morerl"]) == RESULT
+
+
+ODD = "Ada-Hale's 👨‍👩‍👧🎉 \n\n x"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "widened"),
+    [
+        (0, 3, "Ada"),  # the tokenizer cuts at the hyphen and before 's
+        (5, 7, "Hale"),
+        (2, 6, "Ada-Hale"),
+        (11, 12, "👨"),  # within a joined family
+        (11, 16, "👨‍👩‍👧"),
+        (14, 17, "\u200d👧🎉"),
+        (16, 17, "🎉"),
+    ],
+)
+def test_a_span_that_ends_within_a_token_is_widened_to_it(nlp, start, end, widened):
+    odd = Result(text=ODD, entities=(FoundEntity(id="e", text=ODD[start:end], start=start, end=end, status="exact"),))
+    doc = odd.to_spacy(nlp)
+    assert [span.text for span in doc.spans["morerl"]] == [widened] and not doc.ents  # it has no type
+
+
+@given(st.text(alphabet="aB.-' 🎉\u200d\n\u0301ש", max_size=24), st.data())
+def test_every_entity_is_the_span_of_the_tokens_it_touches(nlp, text, data):
+    cuts = st.integers(0, len(text))
+    chosen = [tuple(sorted(pair)) for pair in data.draw(st.lists(st.tuples(cuts, cuts), max_size=5))]
+    ents = [
+        FoundEntity(id=str(n), text=text[a:b], type="x" if n % 2 else None, start=a, end=b, status="exact")
+        for n, (a, b) in enumerate(chosen)
+    ]
+    doc = Result(text=text, entities=tuple(ents)).to_spacy(nlp)
+    assert doc.text == text
+    touched = [[t.i for t in doc if t.idx < one.end and one.start < t.idx + len(t)] for one in ents]
+    wanted = [(one.id, tokens) for one, tokens in zip(ents, touched, strict=True) if one.text.strip()]
+    assert [(span.id_, [token.i for token in span]) for span in doc.spans["morerl"]] == wanted
+    assert all(a.end <= b.start for a, b in pairwise(doc.ents)) and {e.label_ for e in doc.ents} <= {"x"}
+    assert bool(doc.ents) == any(span.label_ for span in doc.spans["morerl"])
+
+
+@pytest.mark.parametrize("style", ["ent", "span", "dep"])
+def test_displacy_draws_them_and_runs_nothing_that_a_model_wrote(spacy, style):
+    bad = "<img src=x onerror=alert(1)>{0}"
+    text = f"Ada {bad} Lyon"
+    ents = tuple(
+        FoundEntity(id=f"e{n}", text=text[a:b], type=bad, start=a, end=b, status="exact")
+        for n, (a, b) in enumerate([(0, 3), (4, 4 + len(bad)), (len(text) - 4, len(text))])
+    )
+    link = FoundRelation(head="e0", tail="e2", label=bad, status="exact")
+    regions = (Region(id="<b>r</b>", box=(0, 0, 1, 1)),)
+    hostile = Result(text=text, image="a.png", entities=ents, relations=(link,), regions=regions)
+    html = spacy.displacy.render(hostile.to_displacy(style), style=style, manual=True, jupyter=False)
+    assert "&lt;img" in html and "Lyon" in html and "<img" not in html and "<b>" not in html
+    html = spacy.displacy.render(RESULT.to_displacy(style), style=style, manual=True, jupyter=False)
+    drawn = {"ent": ("Ada Hale", "loc"), "span": ("Hale", "per", "loc"), "dep": ("[r0]", "home of", "shows")}
+    assert all(word in html for word in drawn[style])
+    assert spacy.displacy.render(Result().to_displacy(style), style=style, manual=True, jupyter=False)
 
 
 def test_without_spacy_it_says_how_to_get_it(monkeypatch):

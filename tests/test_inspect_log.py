@@ -6,15 +6,16 @@ import shutil
 import sys
 
 import pytest
+from extras import imported
 from PIL import Image
 
 from morerl.errors import ConfigError, DataError
 from morerl.inference import score_run
 from morerl.jsonl import read_samples, write_records
-from morerl.prompts.render import render_completion
+from morerl.prompts.render import render_completion, render_gold
 from morerl.report.inspect_log import write_inspect
 from morerl.runs import begin
-from morerl.schema import Prediction, Rated
+from morerl.schema import Entity, Extraction, Prediction, Rated, Sample
 
 
 @pytest.fixture
@@ -40,8 +41,12 @@ def answered(make_settings, world, tmp_path):
     return settings, samples
 
 
-def test_inspect_reads_pictures_reasoning_scores_and_figures(answered, tmp_path):
-    log_file = pytest.importorskip("inspect_ai.log", reason="inspect-ai is not installed: the extra `inspect`")
+@pytest.fixture
+def log_file(monkeypatch):
+    return imported("inspect_ai.log", monkeypatch)
+
+
+def test_inspect_reads_pictures_reasoning_scores_and_figures(answered, log_file, tmp_path):
     settings, samples = answered
     ((_, metrics),) = score_run(settings, draws=20)
     out = tmp_path / "logs" / "run.eval"
@@ -79,14 +84,74 @@ def test_inspect_reads_pictures_reasoning_scores_and_figures(answered, tmp_path)
     assert [part.type for part in missing] == ["text", "text"] and "[missing]" in missing[0].text
 
 
-def test_what_cannot_be_written_is_said(answered, tmp_path, monkeypatch):
+@pytest.fixture
+def unified(make_settings, world, tmp_path):
+    """Settings of a run over pictures and texts whose SFT has answered two of the one and, twice, one of the other."""
+    text = "Ada flies to Oslo"
+    oslo = Entity(id="e0", text="Oslo", type="location", start=13, end=17)
+    named = Sample(
+        id="wnut17/test/0", corpus="wnut17", split="test", text=text, task="entities", gold=Extraction(entities=(oslo,))
+    )
+    pairs = read_samples(world / "data" / "test.jsonl")[:2]
+    for name, samples in (("more", pairs), ("wnut17", [named])):
+        write_records(tmp_path / name / "test.jsonl", samples)
+    corpora = {
+        "more": {"dir": str(tmp_path / "more"), "image_root": str(world / "raw"), "guidelines": "more"},
+        "wnut17": {"dir": str(tmp_path / "wnut17"), "guidelines": "wnut17"},
+    }
+    alone = dict.fromkeys(("dir", "image_root", "guidelines"))
+    rewards = {"more": {"format": 1, "answer": 2}, "wnut17": {"ner_f1": 2}}
+    settings = make_settings(
+        data={**alone, "corpora": corpora}, prompt={"template": None}, grpo={"rewards_of": rewards}
+    )
+    begin(settings, "sft", [])
+    (settings.run.dir / "sft" / "model").mkdir()
+    said = [(render_gold(one, "stepwise"),) for one in pairs]
+    half = '{"entities": [{"text": "Oslo", "type": "location"}, {"text": "Ada", "type": "location"}]}'
+    half = f"<think>two names</think><answer>{half}</answer>"
+    rows = {
+        "more": [Prediction(id=one.id, completions=texts) for one, texts in zip(pairs, said, strict=True)],
+        "wnut17": [Prediction(id=named.id, completions=(render_gold(named), half))],
+    }
+    for name, predictions in rows.items():
+        write_records(settings.run.dir / "predictions" / f"sft.test.{name}.jsonl", predictions)
+    return settings
+
+
+def test_several_corpora_stand_in_one_log_each_with_its_figures_and_rewards(unified, log_file, tmp_path):
+    figures = {path.name.split(".")[2]: metrics for path, metrics in score_run(unified)}
+    assert write_inspect(unified.run.dir, tmp_path / "run.eval") == 4
+    log = log_file.read_eval_log(tmp_path / "run.eval", resolve_attachments=True)
+    assert (log.eval.task, log.eval.dataset.name, log.eval.config.epochs) == ("run sft", "more wnut17", 2)
+    assert [(score.name, score.scorer) for score in log.results.scores] == [("more", "more"), ("wnut17", "ner")]
+    for score in log.results.scores:
+        primary = figures[score.name].primary
+        assert score.metrics[primary["name"]].value == primary["value"]
+    *pairs, good, half = log.samples
+    assert [one.metadata["corpus"] for one in log.samples] == ["more", "more", "wnut17", "wnut17"]
+    assert [one.scores["right"].value for one in log.samples] == ["C", "C", "C", "I"]
+    assert [part.type for part in pairs[0].input[0].content] == ["image", "image", "text"]
+    assert pairs[0].scores["rewards"].value == {"format": 1.0, "answer": 1.0}
+    assert [part.type for part in good.input[0].content] == ["text"] and (good.epoch, half.epoch) == (1, 2)
+    assert (good.target, good.metadata["labels"]) == ("Oslo [location]", ["location"])
+    assert good.scores["rewards"].value == {"ner_f1": 1.0} and half.scores["rewards"].value["ner_f1"] == 2 / 3
+    assert good.scores["rewards"].metadata == {"weights": {"ner_f1": 2.0}}
+
+
+def test_a_log_needs_inspect(answered, tmp_path, monkeypatch):
     settings, _ = answered
-    with monkeypatch.context() as without:
-        without.setitem(sys.modules, "inspect_ai.log", None)
-        with pytest.raises(ConfigError, match=r"pip install 'morerl\[inspect\]'"):
-            write_inspect(settings.run.dir, tmp_path / "a.eval")
-    pytest.importorskip("inspect_ai.log", reason="inspect-ai is not installed: the extra `inspect`")
+    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
+    with pytest.raises(ConfigError, match=r"pip install 'morerl\[inspect\]'"):
+        write_inspect(settings.run.dir, tmp_path / "a.eval")
+
+
+def test_what_cannot_be_written_is_said(answered, log_file, tmp_path):
+    settings, samples = answered
     with pytest.raises(ConfigError, match=r"ends in \.eval"):
         write_inspect(settings.run.dir, tmp_path / "a.json")
     with pytest.raises(DataError, match="run `morerl predict` first"):
         write_inspect(tmp_path, tmp_path / "a.eval")
+    write_records(tmp_path / "data" / "test.jsonl", samples[:0])
+    write_records(settings.run.dir / "predictions" / "grpo.test.jsonl", ())
+    with pytest.raises(DataError, match="no sample"):
+        write_inspect(settings.run.dir, tmp_path / "a.eval")

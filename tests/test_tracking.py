@@ -1,10 +1,13 @@
 """What trackers are told, read back from their own files; those that are not installed are named."""
 
 import json
+import select
+import socket
 import sqlite3
 import subprocess
 import sys
 
+import extras
 import pytest
 
 from morerl.config import dump_settings
@@ -59,48 +62,54 @@ def test_tensorboard_has_every_reward_and_dev_score_of_the_log(rewarded, monkeyp
     assert sorted(found["train/dev_f1"]) == [0, 1, 2]
 
 
-def in_a_process_of_its_own(settings, tmp_path, **environment):
-    """trackio and wandb keep state for as long as their process lives."""
+@pytest.fixture
+def nobody():
+    """An environment whose proxy must not be asked."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy, kinds = f"http://127.0.0.1:{server.getsockname()[1]}", ("http_proxy", "https_proxy", "all_proxy")
+        yield dict.fromkeys([*kinds, *map(str.upper, kinds)], proxy)
+        asked, _, _ = select.select([server], [], [], 0)
+        assert not asked, "something was sent to the network"
+
+
+def history(folder, environment):
+    """What wandb's own reader finds in a run's folder: metric -> {step: value}."""
+    command = [*extras.command("wandb"), "leet", "inspect", "--json", str(folder)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=True).stdout
+    records = [json.loads(line) for line in told.splitlines()]
+    return by_name(record["history"]["item"] for record in records if record["type"] == "history")
+
+
+def by_name(rows):
+    """Metric -> {step: value}."""
+    out = {}
+    for row in rows:
+        for name, value in row.items():
+            out.setdefault(name, {})[row.get("train/global_step")] = value
+    return out
+
+
+@pytest.mark.slow
+def test_trackio_and_wandb_have_them_below_the_run_folder_and_send_nothing(rewarded, nobody, tmp_path):
+    """In a process of its own: both keep state for as long as theirs lives."""
+    extras.needs("trackio", "wandb")
+    settings, home = rewarded(["trackio", "wandb"]), tmp_path / "home"
+    environment = {**extras.environment(home), **nobody, "WANDB_MODE": "offline"}
     config = tmp_path / "run.yaml"
     config.write_text(dump_settings(settings))
     command = [sys.executable, "-m", "morerl", "grpo", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def environment(tmp_path):
-    """One without the settings of a tracker; HOME is empty, so that what is written there is seen."""
-    home = tmp_path / "home"
-    home.mkdir()
-    return {"HOME": str(home), "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-
-
-@pytest.mark.slow
-def test_trackio_has_them_below_the_run_folder(rewarded, environment, tmp_path):
-    pytest.importorskip("trackio", reason="trackio is not installed")
-    settings = rewarded("trackio")
-    in_a_process_of_its_own(settings, tmp_path, **environment)
-    with sqlite3.connect(settings.run.dir / "tracking" / "trackio" / "morerl.db") as base:
-        rows = [json.loads(text) for (text,) in base.execute("SELECT metrics FROM metrics")]
-        names = {name for (name,) in base.execute("SELECT DISTINCT run_name FROM metrics")}
-    found = {}
-    for row in rows:
-        for name, value in row.items():
-            found.setdefault(name, {})[row.get("train/global_step")] = value
+    tracking = settings.run.dir / "tracking"
+    with sqlite3.connect(tracking / "trackio" / "morerl.db") as base:
+        told = base.execute("SELECT run_name, metrics FROM metrics").fetchall()
+    (folder,) = (tracking / "wandb").glob("offline-run-*")
     log = logged(settings)
-    assert not list((tmp_path / "home").rglob("*.db"))
-    assert names == {"run-grpo"} and all(found[tag] == pytest.approx(log[tag]) for tag in TOLD)
-
-
-@pytest.mark.slow
-def test_wandb_offline_has_them_below_the_run_folder(rewarded, environment, tmp_path):
-    pytest.importorskip("wandb", reason="wandb is not installed")
-    settings = rewarded("wandb")
-    in_a_process_of_its_own(settings, tmp_path, **environment, WANDB_MODE="offline")
-    (file,) = (settings.run.dir / "tracking" / "wandb").glob("offline-run-*/run-*.wandb")
-    content = file.read_bytes()
-    assert all(tag.encode() in content for tag in TOLD)
+    assert {name for name, _ in told} == {"run-grpo"}
+    for found in (by_name(json.loads(text) for _, text in told), history(folder, environment)):
+        for tag in TOLD | {"train/num_tokens", "train/learning_rate"}:
+            assert found[tag] == pytest.approx(log[tag])
+    assert not list(home.rglob("*.db")) and not list(home.rglob("*.wandb"))
 
 
 @pytest.mark.parametrize("tracker", ["CometCallback", "wendy"])

@@ -109,7 +109,8 @@ class Result(Frozen):
 
         ent: entities that do not overlap, the longer first; span: all entities; dep: also relations as arcs, regions
         as words in front of the text. What is not found in the text has no place in them; nor, in dep, has an entity
-        inside a longer one, with its relations: to_dict() has everything.
+        inside a longer one, with its relations: to_dict() has everything. Labels are escaped,
+        which displaCy does for the text alone.
         """
         if style == "ent":
             return highlights(self.text, self._ents())
@@ -120,8 +121,11 @@ class Result(Frozen):
     def to_spacy(self, nlp: Any) -> Any:
         """A spaCy Doc by the tokenizer of `nlp` (a Language); the pipeline is not run.
 
-        `doc.spans["morerl"]` has every entity found in the text, widened to whole tokens, its id as span id; `doc.ents`
-        those that do not overlap; `doc.user_data["morerl"]` is `to_dict()`. Raises ConfigError without spaCy.
+        `doc.spans["morerl"]` has every entity found in the text (but for blanks alone), widened to whole tokens, its
+        id as span id; `doc.ents` those with a type that do not overlap then, the longer first;
+        `doc.user_data["morerl"]` is `to_dict()`, with the places as they are. Raises ConfigError without spaCy,
+        ValueError (spaCy's) for a text longer than `nlp.max_length`. displaCy writes a Doc's labels into its page as
+        they are, and a model may have made them up: show what you do not trust by `to_displacy`.
         """
         return doc_of(nlp, self.text, self._ents(), self.to_dict())
 

@@ -1,12 +1,15 @@
 """Entities and relations as spaCy's viewers take them (displaCy's "manual" dicts), and as a spaCy Doc.
 
-Source: spaCy's displacy documentation and spacy/displacy/render.py. spaCy is imported by `doc_of` alone.
+Source: spaCy's displacy documentation and spacy/displacy/render.py (3.8), which escapes texts and tokens but writes
+labels, tags and arcs into its HTML as they are. A label may be a model's own, so the dicts hold them escaped. spaCy is
+imported by `doc_of` alone.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from html import escape
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -43,7 +46,7 @@ def apart(ents: Sequence[Ent]) -> list[Ent]:
 
 def highlights(text: str, ents: Sequence[Ent]) -> dict[str, Any]:
     """displaCy's style `ent`."""
-    return {"text": text, "ents": [{"start": e.start, "end": e.end, "label": e.label} for e in apart(ents)]}
+    return {"text": text, "ents": [{"start": e.start, "end": e.end, "label": escape(e.label)} for e in apart(ents)]}
 
 
 def spans(text: str, ents: Sequence[Ent]) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def spans(text: str, ents: Sequence[Ent]) -> dict[str, Any]:
     first = {start: n for n, (start, _) in enumerate(words)}
     last = {end: n + 1 for n, (_, end) in enumerate(words)}
     inside = [e for e in ents if e.start in first and e.end in last]  # one that begins with a blank is in no token
-    shown = [{"start_token": first[e.start], "end_token": last[e.end], "label": e.label} for e in inside]
+    shown = [{"start_token": first[e.start], "end_token": last[e.end], "label": escape(e.label)} for e in inside]
     return {"text": text, "tokens": [text[start:end] for start, end in words], "spans": shown}
 
 
@@ -70,7 +73,7 @@ def dependencies(text: str, ents: Sequence[Ent], regions: Sequence[str], links: 
     for ent in apart(ents):
         words += [{"text": word, "tag": ""} for word in text[reached : ent.start].split()]
         at[ent.id] = len(words)
-        words.append({"text": text[ent.start : ent.end], "tag": ent.label})
+        words.append({"text": text[ent.start : ent.end], "tag": escape(ent.label)})
         reached = ent.end
     words += [{"text": word, "tag": ""} for word in text[reached:].split()]
     arcs = [_arc(at[x.head], at[x.tail], x.label) for x in links if x.head in at and x.tail in at and x.head != x.tail]
@@ -79,7 +82,8 @@ def dependencies(text: str, ents: Sequence[Ent], regions: Sequence[str], links: 
 
 def _arc(head: int, tail: int, label: str) -> dict[str, Any]:
     """displaCy's arcs start on the left; `dir` says at which end the arrow is, here at the tail."""
-    return {"start": min(head, tail), "end": max(head, tail), "label": label, "dir": "right" if head < tail else "left"}
+    ends, label = {"start": min(head, tail), "end": max(head, tail)}, escape(label)
+    return {**ends, "label": label, "dir": "right" if head < tail else "left"}
 
 
 def doc_of(nlp: Any, text: str, ents: Sequence[Ent], whole: dict[str, Any]) -> Any:
@@ -89,9 +93,9 @@ def doc_of(nlp: Any, text: str, ents: Sequence[Ent], whole: dict[str, Any]) -> A
     except ImportError as error:
         raise ConfigError("to_spacy needs spaCy: pip install 'morerl[spacy]'") from error
     doc = nlp.make_doc(text)
-    placed = [doc.char_span(e.start, e.end, label=e.label, span_id=e.id, alignment_mode="expand") for e in ents]
-    found = [span for span in placed if span is not None]
+    seen = [e for e in ents if text[e.start : e.end].strip()]
+    found = [doc.char_span(e.start, e.end, label=e.label, span_id=e.id, alignment_mode="expand") for e in seen]
     doc.spans["morerl"] = found
-    doc.ents = filter_spans([span for span in found if span.text.strip() and span.label_])
+    doc.ents = filter_spans([span for span in found if span.label_])
     doc.user_data["morerl"] = whole
     return doc

@@ -80,6 +80,8 @@ def make_log(run_dir: Path) -> EvalLog:
     answered = _answered(run_dir, stage, settings)
     rated = {row.id: row for row in _rated(run_dir)}
     samples = [one for part in answered for one in _samples(part, settings, rated)]
+    if not samples:
+        raise DataError(f"{run_dir / 'predictions'}: {stage} has answered no sample of the test split of its corpora")
     about = read_json(run_dir / stage / "run.json") or {}
     mark = fingerprint(str(run_dir.resolve()), stage, about.get("started"))[:22]
     created = about.get("started") or time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -213,11 +215,17 @@ def _metadata(sample: Sample, rated: Rated | None) -> dict[str, Any]:
     """What samples are told apart and found by."""
     found: dict[str, Any] = {"corpus": sample.corpus, "task": sample.task, "text": sample.text}
     if sample.gold is not None:
-        links = sample.gold.relations if isinstance(sample.gold, Extraction) else [sample.gold]
-        found["labels"] = sorted({one.label for one in links})
+        found["labels"] = sorted(_labels(sample.gold))
     if sample.task == "pair":
         found |= {"head": sample.argument(sample.head).model_dump(), "tail": sample.argument(sample.tail).model_dump()}
     return found | ({"pass_rate": rated.pass_rate} if rated is not None else {})
+
+
+def _labels(gold: Gold | Extraction) -> set[str]:
+    """Of relations; where there are none, the entities' types."""
+    if isinstance(gold, Gold):
+        return {gold.label}
+    return {one.label for one in gold.relations} or {one.type for one in gold.entities}
 
 
 def _headline(part: Answered) -> Any:
