@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from morerl.errors import DataError, ImageError
 from morerl.images import views
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
     from transformers import PreTrainedModel
+
+Found = TypeVar("Found")
 
 
 def generate(
@@ -98,6 +100,17 @@ def encode(
 
 def load_views(sample: Sample, processing: Processing, images: ImageSettings, image_root: Path | None) -> list[Image]:
     """The fitted pictures of a sample. Raises DataError naming the sample and the reason."""
+    return look(views, sample, processing, images, image_root)
+
+
+def look(
+    of: Callable[..., list[Found]],
+    sample: Sample,
+    processing: Processing,
+    images: ImageSettings,
+    image_root: Path | None,
+) -> list[Found]:
+    """`views` or `sizes` of a sample. Raises DataError naming the sample and the reason."""
     if sample.image is None:
         return []
     if not processing.takes_pictures:
@@ -105,7 +118,7 @@ def load_views(sample: Sample, processing: Processing, images: ImageSettings, im
     if image_root is None:
         raise DataError(f"{sample.id} has a picture, but data.image_root is not set")
     try:
-        return views(sample, image_root, images, factor=processing.factor)
+        return of(sample, image_root, images, factor=processing.factor)
     except ImageError as error:
         raise DataError(f"{sample.id}: {error} [{error.reason}]") from error
 

@@ -23,10 +23,10 @@ class Processing:
     reader: ProcessorMixin | PreTrainedTokenizerBase
     tokenizer: PreTrainedTokenizerBase
     takes_pictures: bool
-    factor: int  # a picture's sides are multiples of this many pixels; 1 without pictures
+    factor: int  # a picture's sides are multiples of this many pixels; 1: the processor resizes as it sees fit
 
     def image_tokens(self, width: int, height: int) -> int:
-        """Prompt tokens of a fitted picture of that many pixels."""
+        """Prompt tokens of a fitted picture of that many pixels, start and end apart, where `factor` is above 1."""
         return (width // self.factor) * (height // self.factor)
 
     @cached_property
@@ -54,8 +54,15 @@ def load_processing(path: Path | str) -> Processing:
     tokenizer.padding_side = "left"
     if not (reader.chat_template or tokenizer.chat_template):
         raise ConfigError(f"model {path} has no chat template; use an instruct model")
-    factor = reader.image_processor.patch_size * reader.image_processor.merge_size if takes_pictures else 1
+    factor = _factor(reader.image_processor) if takes_pictures else 1
     return Processing(reader=reader, tokenizer=tokenizer, takes_pictures=takes_pictures, factor=factor)
+
+
+def _factor(image_processor: Any) -> int:
+    """Of Qwen2-VL and its successors, which take a picture in about its own size: the side of what becomes a token."""
+    if not hasattr(image_processor, "merge_size"):
+        return 1
+    return int(image_processor.patch_size * image_processor.merge_size)
 
 
 def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:

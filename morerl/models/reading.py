@@ -42,9 +42,10 @@ def unreadable(processing: Processing) -> str | None:
     if not processing.takes_pictures:
         return None
     reader = processing.reader
-    strange = set(reader.model_input_names) - READ - VIDEO
-    if strange or getattr(reader, "image_token_id", None) is None:
-        return f"{type(reader).__name__} makes {min(strange, default='no image token')}"
+    made = set(reader.model_input_names)
+    strange = made - READ - VIDEO
+    if strange or "image_grid_thw" not in made or getattr(reader, "image_token_id", None) is None:
+        return f"{type(reader).__name__} makes {min(strange, default='no grid of patches')}"
     return None
 
 

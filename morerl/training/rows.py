@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from morerl.errors import DataError
+from morerl.images import sizes
 from morerl.jsonl import write_text
 from morerl.models.chats import defuse, flat
-from morerl.models.generate import load_views
+from morerl.models.generate import encode, load_views, look
 from morerl.models.load import Processing
 from morerl.prompts.render import picture_count, render
 from morerl.schema import Sample
@@ -97,7 +98,12 @@ def fitting(
 
 
 def prompt_tokens(sample: Sample, tasks: Tasks, settings: Settings, processing: Processing) -> int:
-    """Length of the rendered prompt in tokens, every picture at the tokens it will take."""
+    """Length of the rendered prompt in tokens, every picture at the tokens it will take.
+
+    Pictures are opened only for a processor whose tokens hang on more than their size.
+    """
+    if picture_count(sample, settings.images) and processing.factor == 1:
+        return encode([sample], processing, tasks, settings.prompt, settings.images)["input_ids"].shape[1]
     messages = defuse(render(sample, tasks.spec(sample), settings.prompt, settings.images), processing)
     text = processing.tokenizer.apply_chat_template(
         flat([{**m, "content": [b for b in m["content"] if b["type"] == "text"]} for m in messages]),
@@ -109,5 +115,5 @@ def prompt_tokens(sample: Sample, tasks: Tasks, settings: Settings, processing: 
     if not picture_count(sample, settings.images):
         return tokens
     # each picture is framed by a start and an end token
-    pictures = load_views(sample, processing, settings.images, tasks.image_root(sample))
-    return tokens + sum(processing.image_tokens(*picture.size) + 2 for picture in pictures)
+    shown = look(sizes, sample, processing, settings.images, tasks.image_root(sample))
+    return tokens + sum(processing.image_tokens(*size) + 2 for size in shown)
