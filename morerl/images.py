@@ -11,7 +11,7 @@ import struct
 import warnings
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from morerl.errors import ImageError
 from morerl.schema import Box, Sample
@@ -20,6 +20,7 @@ from morerl.settings import ImageSettings
 FORMATS = ("PNG", "JPEG", "WEBP")
 # what Pillow raises on bytes that are not what their header says, its EXIF reader above all
 DAMAGE = (OSError, SyntaxError, ValueError, struct.error, TypeError, LookupError, ArithmeticError, EOFError)
+TURNED = (5, 6, 7, 8)  # EXIF orientations that lie on their side
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 2**20
 MAX_RATIO = 50.0  # longer side : shorter side; beyond it a fitted picture is a line
@@ -57,6 +58,30 @@ def open_image(root: Path, name: str) -> Image.Image:
     before anything is decoded), animated, too_thin, truncated.
     """
     path = resolve(root, name)
+    with _read_header(path) as image:
+        try:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+        except DAMAGE as error:
+            raise ImageError("truncated", f"{path} is cut short or damaged: {error}") from error
+        return _to_rgb(upright)
+
+
+def upright_size(root: Path, name: str) -> tuple[int, int]:
+    """Width and height of `open_image`'s picture, by the header alone. Raises ImageError as that does, but for damage
+    behind the header.
+    """
+    path = resolve(root, name)
+    with _read_header(path) as image:
+        try:
+            turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED
+        except DAMAGE as error:
+            raise ImageError("truncated", f"{path} is cut short or damaged: {error}") from error
+        return image.size[::-1] if turned else image.size
+
+
+def _read_header(path: Path) -> Image.Image:
+    """The picture before anything of it is decoded."""
     try:
         # the pixel limit is ours and stricter; Pillow's warning about the same thing would only repeat it
         with warnings.catch_warnings():
@@ -66,14 +91,12 @@ def open_image(root: Path, name: str) -> Image.Image:
         raise ImageError("too_many_pixels", f"{path}: {error}") from error
     except DAMAGE as error:
         raise ImageError("not_an_image", f"{path} is no {', '.join(FORMATS)} picture") from error
-    with image:
+    try:
         _check_header(image, path)
-        try:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-        except DAMAGE as error:
-            raise ImageError("truncated", f"{path} is cut short or damaged: {error}") from error
-        return _to_rgb(upright)
+    except ImageError:
+        image.close()
+        raise
+    return image
 
 
 def _check_header(image: Image.Image, path: Path) -> None:
@@ -98,12 +121,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def crop(image: Image.Image, box: Box) -> Image.Image:
     """The part of the picture inside `box` (fractions x1, y1, x2, y2), clamped, at least 1x1 pixels."""
-    width, height = image.size
+    return image.crop(pixels(image.size, box))
+
+
+def pixels(size: tuple[int, int], box: Box) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a box in a picture of that size, clamped, at least 1x1 pixels apart."""
+    width, height = size
     left = min(max(math.floor(box[0] * width), 0), width - 1)
     top = min(max(math.floor(box[1] * height), 0), height - 1)
     right = min(max(math.ceil(box[2] * width), left + 1), width)
     bottom = min(max(math.ceil(box[3] * height), top + 1), height)
-    return image.crop((left, top, right, bottom))
+    return left, top, right, bottom
 
 
 def fitted_size(width: int, height: int, *, max_pixels: int, min_side: int, factor: int) -> tuple[int, int]:
@@ -141,6 +169,18 @@ def views(sample: Sample, root: Path, settings: ImageSettings, *, factor: int) -
     return [view(image, box, settings, factor=factor) for box in boxes(sample, settings)]
 
 
+def sizes(sample: Sample, root: Path, settings: ImageSettings, *, factor: int) -> list[tuple[int, int]]:
+    """Width and height of each of `views`, by the picture's header alone. Raises ImageError."""
+    if sample.image is None:
+        return []
+    size, out = upright_size(root, sample.image), []
+    for box in boxes(sample, settings):
+        left, top, right, bottom = (0, 0, *size) if box is None else pixels(size, box)
+        most = settings.full_pixels if box is None else settings.crop_pixels
+        out.append(_fits((right - left, bottom - top), most, settings.min_side, factor)[1])
+    return out
+
+
 def boxes(sample: Sample, settings: ImageSettings) -> list[Box | None]:
     """The parts of a sample's picture that `views` shows, in its order; None: the whole."""
     regions = [region.box for role in (sample.head, sample.tail) for region in sample.regions if region.id == role]
@@ -155,10 +195,18 @@ def view(image: Image.Image, box: Box | None, settings: ImageSettings, *, factor
 
 
 def _fit(image: Image.Image, max_pixels: int, min_side: int, factor: int) -> Image.Image:
-    width, height = image.size
-    if max(width, height) > MAX_RATIO * min(width, height):
-        # a sliver of a crop: pad the short side, or no multiple of the factor keeps its shape
-        side = math.ceil(max(width, height) / MAX_RATIO)
-        image = ImageOps.pad(image, (max(width, side), max(height, side)))
-    size = fitted_size(*image.size, max_pixels=max_pixels, min_side=min_side, factor=factor)
+    padded, size = _fits(image.size, max_pixels, min_side, factor)
+    if padded != image.size:
+        image = ImageOps.pad(image, padded)
     return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _fits(
+    size: tuple[int, int], max_pixels: int, min_side: int, factor: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What a picture of that size is padded to, and then resized to."""
+    width, height = size
+    # a sliver of a crop: its short side is padded, or no multiple of the factor keeps its shape
+    side = math.ceil(max(size) / MAX_RATIO)
+    padded = max(width, side), max(height, side)
+    return padded, fitted_size(*padded, max_pixels=max_pixels, min_side=min_side, factor=factor)

@@ -133,7 +133,7 @@ def test_a_picture_is_opened_once_for_all_its_pairs(run, monkeypatch):
 def test_a_model_of_text_alone_with_short_windows_of_attention(narrow_model, run, tmp_path, caplog):
     model, tokenizer = build("Qwen2", narrow_model)
     model.config.update({"use_sliding_window": True, "sliding_window": 4, "layer_types": ["sliding_attention"] * 2})
-    tokenizer.chat_template = "{% for m in messages %}{{ m['content'][-1]['text'] }}{% endfor %}"
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     model.save_pretrained(tmp_path / "text")
     tokenizer.save_pretrained(tmp_path / "text")
     extractor = Extractor.from_pretrained(tmp_path / "text", ["per"], image_root=run[1], max_new_tokens=8)

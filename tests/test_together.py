@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from morerl.errors import MorerlError
 from morerl.models.beginnings import alike
+from morerl.models.chats import defuse
 from morerl.models.load import Processing
-from morerl.models.reading import defuse, read
+from morerl.models.reading import read
 from morerl.models.together import halving, respond, why_alone
 
 PROMPTS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5)
@@ -58,7 +59,7 @@ def reader_of(family, narrow_model):
     tokenizer = reader.tokenizer if pictured else reader
     tokenizer.padding_side = "left"
     if not pictured:
-        tokenizer.chat_template = "{% for m in messages %}{{ m['content'][-1]['text'] }}{% endfor %}"
+        tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     factor = reader.image_processor.patch_size * reader.image_processor.merge_size if pictured else 1
     return model, Processing(reader=reader, tokenizer=tokenizer, takes_pictures=pictured, factor=factor)
 

@@ -1,11 +1,11 @@
 """What the model is shown of a picture: the whole, then the crop; clamped, fitted to the pixel budget."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
-from morerl.images import MAX_RATIO, crop, fitted_size, views
+from morerl.images import MAX_RATIO, crop, fitted_size, sizes, views
 from morerl.prompts.render import picture_count
 from morerl.schema import Mention, Region, Sample
 from morerl.settings import ImageSettings
@@ -103,6 +103,22 @@ def test_the_whole_picture_comes_first_then_the_crop(root):
 def test_as_many_pictures_as_the_prompt_has_places_for(root, asked, shown, count):
     images = SMALL.model_copy(update={"views": shown})
     assert len(views(asked, root, images, factor=FACTOR)) == picture_count(asked, images) == count
+
+
+@settings(max_examples=60)
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
+    st.integers(1, 8),
+    st.sampled_from([1, FACTOR]),
+)
+def test_a_header_tells_the_sizes_of_all_that_is_shown(tmp_path_factory, size, box, orientation, factor):
+    assume(max(size) <= MAX_RATIO * min(size) and box[0] < box[2] and box[1] < box[3])
+    folder, exif = tmp_path_factory.mktemp("turned"), Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", size, BLUE).save(folder / "halves.png", exif=exif)
+    shown = views(sample(box), folder, SMALL, factor=factor)
+    assert sizes(sample(box), folder, SMALL, factor=factor) == [one.size for one in shown]
 
 
 SLIVERS = [((1200, 40), (0, 0.5, 1, 0.501)), ((40, 1200), (0.5, 0, 0.501, 1))]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from morerl.errors import DataError, ImageError
 from morerl.images import views
+from morerl.models.chats import defuse, worded
 from morerl.models.load import Processing
 from morerl.prompts.render import Messages, render
 from morerl.schema import Sample
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
     from transformers import PreTrainedModel
+
+Found = TypeVar("Found")
 
 
 def generate(
@@ -80,14 +83,13 @@ def encode(
     """The model's inputs for a batch, left-padded. Raises DataError for a picture that cannot be used."""
     chats = [
         chat(
-            sample,
-            render(sample, tasks.spec(sample), prompt, images),
+            defuse(render(sample, tasks.spec(sample), prompt, images), processing),
             load_views(sample, processing, images, tasks.image_root(sample)),
         )
         for sample in samples
     ]
     return processing.reader.apply_chat_template(
-        chats,
+        [worded(one, processing) for one in chats],
         add_generation_prompt=True,
         tokenize=True,
         return_dict=True,
@@ -98,6 +100,17 @@ def encode(
 
 def load_views(sample: Sample, processing: Processing, images: ImageSettings, image_root: Path | None) -> list[Image]:
     """The fitted pictures of a sample. Raises DataError naming the sample and the reason."""
+    return look(views, sample, processing, images, image_root)
+
+
+def look(
+    of: Callable[..., list[Found]],
+    sample: Sample,
+    processing: Processing,
+    images: ImageSettings,
+    image_root: Path | None,
+) -> list[Found]:
+    """`views` or `sizes` of a sample. Raises DataError naming the sample and the reason."""
     if sample.image is None:
         return []
     if not processing.takes_pictures:
@@ -105,12 +118,12 @@ def load_views(sample: Sample, processing: Processing, images: ImageSettings, im
     if image_root is None:
         raise DataError(f"{sample.id} has a picture, but data.image_root is not set")
     try:
-        return views(sample, image_root, images, factor=processing.factor)
+        return of(sample, image_root, images, factor=processing.factor)
     except ImageError as error:
         raise DataError(f"{sample.id}: {error} [{error.reason}]") from error
 
 
-def chat(sample: Sample, messages: Messages, pictures: Sequence[Image]) -> Messages:
+def chat(messages: Messages, pictures: Sequence[Image]) -> Messages:
     """The messages with the pictures put into their placeholders."""
     waiting = iter(pictures)
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,17 @@ class Processing:
     reader: ProcessorMixin | PreTrainedTokenizerBase
     tokenizer: PreTrainedTokenizerBase
     takes_pictures: bool
-    factor: int  # a picture's sides are multiples of this many pixels; 1 without pictures
+    factor: int  # a picture's sides are multiples of this many pixels; 1: the processor resizes as it sees fit
 
     def image_tokens(self, width: int, height: int) -> int:
-        """Prompt tokens of a fitted picture of that many pixels."""
+        """Prompt tokens of a fitted picture of that many pixels, start and end apart, where `factor` is above 1."""
         return (width // self.factor) * (height // self.factor)
+
+    @cached_property
+    def marks(self) -> tuple[str, ...]:
+        """What the tokenizer takes for a special token wherever it stands, the longest first."""
+        special = [str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        return tuple(sorted(special, key=len, reverse=True))
 
 
 def load_processing(path: Path | str) -> Processing:
@@ -47,8 +54,15 @@ def load_processing(path: Path | str) -> Processing:
     tokenizer.padding_side = "left"
     if not (reader.chat_template or tokenizer.chat_template):
         raise ConfigError(f"model {path} has no chat template; use an instruct model")
-    factor = reader.image_processor.patch_size * reader.image_processor.merge_size if takes_pictures else 1
+    factor = _factor(reader.image_processor) if takes_pictures else 1
     return Processing(reader=reader, tokenizer=tokenizer, takes_pictures=takes_pictures, factor=factor)
+
+
+def _factor(image_processor: Any) -> int:
+    """Of Qwen2-VL and its successors, which take a picture in about its own size: the side of what becomes a token."""
+    if not hasattr(image_processor, "merge_size"):
+        return 1
+    return int(image_processor.patch_size * image_processor.merge_size)
 
 
 def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
@@ -74,7 +88,21 @@ def load_model(path: Path | str, settings: ModelSettings) -> PreTrainedModel:
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ConfigError(_load_help(path, error)) from error
     _save_by_the_names_read(model)
+    _decode_as_asked(model)
     return model
+
+
+def _decode_as_asked(model: PreTrainedModel) -> None:
+    """Leaves of the model's own decoding defaults only its special tokens, and whether a server may sample.
+
+    Whatever a call does not name is taken from them: a repetition penalty (Qwen2.5's instruct models come with one)
+    would decode dev, ratings and predictions by another policy than the one that GRPO samples and trains. What is saved
+    from here on has no such defaults either.
+    """
+    from transformers import GenerationConfig
+
+    kept = ("bos_token_id", "eos_token_id", "pad_token_id", "do_sample")
+    model.generation_config = GenerationConfig(**{name: getattr(model.generation_config, name) for name in kept})
 
 
 def _save_by_the_names_read(model: PreTrainedModel) -> None:

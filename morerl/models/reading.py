@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from morerl.models.chats import worded
 from morerl.models.load import Processing
 from morerl.prompts.render import Messages
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 READ = {"input_ids", "attention_mask", "mm_token_type_ids", "pixel_values", "image_grid_thw"}
 VIDEO = {"pixel_values_videos", "video_grid_thw", "second_per_grid_ts"}  # no chat of ours has one
-_APART = "\u200b"  # no token of its own, and nothing to see
 
 
 class Prompt(NamedTuple):
@@ -42,9 +42,10 @@ def unreadable(processing: Processing) -> str | None:
     if not processing.takes_pictures:
         return None
     reader = processing.reader
-    strange = set(reader.model_input_names) - READ - VIDEO
-    if strange or getattr(reader, "image_token_id", None) is None:
-        return f"{type(reader).__name__} makes {min(strange, default='no image token')}"
+    made = set(reader.model_input_names)
+    strange = made - READ - VIDEO
+    if strange or "image_grid_thw" not in made or getattr(reader, "image_token_id", None) is None:
+        return f"{type(reader).__name__} makes {min(strange, default='no grid of patches')}"
     return None
 
 
@@ -63,27 +64,9 @@ def read(chats: Sequence[Messages], processing: Processing) -> Reading:
     return Reading(prompts, patches, grids, token)
 
 
-def defuse(messages: Messages, processing: Processing) -> Messages:
-    """The messages with a blank of no width inside whatever the tokenizer would take for a special token.
-
-    Else a text could end the user's turn, or claim a picture that is not there.
-    """
-    marks = [str(token) for token in processing.tokenizer.added_tokens_decoder.values() if token.special]
-
-    def calm(text: str) -> str:
-        for mark in marks:
-            text = text.replace(mark, mark[0] + _APART + mark[1:])
-        return text
-
-    def calmed(part: dict[str, Any]) -> dict[str, Any]:
-        return {**part, "text": calm(part["text"])} if "text" in part else part
-
-    return [{**one, "content": [calmed(part) for part in one["content"]]} for one in messages]
-
-
 def _tokens(chat: Messages, processing: Processing) -> list[int]:
     """The chat's ids, one image token a picture."""
-    text = processing.reader.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    text = processing.reader.apply_chat_template(worded(chat, processing), add_generation_prompt=True, tokenize=False)
     return processing.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 

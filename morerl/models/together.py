@@ -16,6 +16,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from morerl.errors import MorerlError
 from morerl.models.beginnings import Shared, alike
+from morerl.models.chats import worded
 from morerl.models.listener import Listener
 from morerl.models.load import Processing
 from morerl.models.reading import Prompt, Reading, read, unreadable
@@ -92,7 +93,7 @@ def _plain(
     model: PreTrainedModel, processing: Processing, chats: Sequence[Messages], new: int, listener: Listener | None
 ) -> list[str]:
     inputs = processing.reader.apply_chat_template(
-        list(chats),
+        [worded(chat, processing) for chat in chats],
         add_generation_prompt=True,
         tokenize=True,
         return_dict=True,

@@ -39,9 +39,12 @@ def why_stock(model: PreTrainedModel, reader: Any, arguments: GRPOConfig, longes
 
     `longest`: tokens of the longest prompt.
     """
-    strange = set(reader.model_input_names) - READ - VIDEO if isinstance(reader, ProcessorMixin) else set()
-    if strange:
-        return f"{type(reader).__name__} makes {min(strange)}, which it is not known how to share"
+    if isinstance(reader, ProcessorMixin):
+        made = set(reader.model_input_names)
+        strange = made - READ - VIDEO
+        if strange or "image_grid_thw" not in made:
+            what = min(strange, default="pictures without a grid of patches")
+            return f"{type(reader).__name__} makes {what}, which it is not known how to share"
     if getattr(model.config.get_text_config(), "output_router_logits", False):
         return "a router's auxiliary loss counts every row's prompt"
     return why_stock_settings(arguments) or unsuited(model, longest + arguments.max_completion_length)

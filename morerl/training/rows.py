@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from morerl.errors import DataError
+from morerl.images import sizes
 from morerl.jsonl import write_text
-from morerl.models.generate import load_views
+from morerl.models.chats import defuse, flat
+from morerl.models.generate import encode, load_views, look
 from morerl.models.load import Processing
-from morerl.prompts.render import Messages, picture_count, render
+from morerl.prompts.render import picture_count, render
 from morerl.schema import Sample
 from morerl.settings import Settings
 from morerl.tasks import Tasks
@@ -46,7 +48,7 @@ def make_dataset(
     @lru_cache(maxsize=kept)
     def row(index: int) -> dict[str, Any]:
         sample = samples[index]
-        messages = render(sample, tasks.spec(sample), settings.prompt, settings.images)
+        messages = defuse(render(sample, tasks.spec(sample), settings.prompt, settings.images), processing)
         if not with_images:
             return {"prompt": flat(messages), **extra(sample)}
         pictures = load_views(sample, processing, settings.images, tasks.image_root(sample))
@@ -60,11 +62,6 @@ def make_dataset(
         return {key: [one[key] for one in made] for key in made[0]}
 
     return Dataset.from_dict({"index": range(len(samples))}).with_transform(rows)
-
-
-def flat(messages: Messages) -> Messages:
-    """Text-only messages with string content, the form every chat template reads."""
-    return [{**m, "content": "".join(block["text"] for block in m["content"])} for m in messages]
 
 
 def fitting(
@@ -101,8 +98,13 @@ def fitting(
 
 
 def prompt_tokens(sample: Sample, tasks: Tasks, settings: Settings, processing: Processing) -> int:
-    """Length of the rendered prompt in tokens, every picture at the tokens it will take."""
-    messages = render(sample, tasks.spec(sample), settings.prompt, settings.images)
+    """Length of the rendered prompt in tokens, every picture at the tokens it will take.
+
+    Pictures are opened only for a processor whose tokens hang on more than their size.
+    """
+    if picture_count(sample, settings.images) and processing.factor == 1:
+        return encode([sample], processing, tasks, settings.prompt, settings.images)["input_ids"].shape[1]
+    messages = defuse(render(sample, tasks.spec(sample), settings.prompt, settings.images), processing)
     text = processing.tokenizer.apply_chat_template(
         flat([{**m, "content": [b for b in m["content"] if b["type"] == "text"]} for m in messages]),
         chat_template=processing.reader.chat_template,
@@ -113,5 +115,5 @@ def prompt_tokens(sample: Sample, tasks: Tasks, settings: Settings, processing: 
     if not picture_count(sample, settings.images):
         return tokens
     # each picture is framed by a start and an end token
-    pictures = load_views(sample, processing, settings.images, tasks.image_root(sample))
-    return tokens + sum(processing.image_tokens(*picture.size) + 2 for picture in pictures)
+    shown = look(sizes, sample, processing, settings.images, tasks.image_root(sample))
+    return tokens + sum(processing.image_tokens(*size) + 2 for size in shown)

@@ -1,0 +1,39 @@
+"""A chat in the form that a model's template reads: its texts made harmless, and plain strings where there are no
+pictures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from morerl.models.load import Processing
+from morerl.prompts.render import Messages
+
+_APART = "\u200b"  # no token of its own, and nothing to see
+
+
+def defuse(messages: Messages, processing: Processing) -> Messages:
+    """The messages with a blank of no width inside whatever the tokenizer would take for a special token.
+
+    Else a text could end the user's turn, or claim a picture that is not there.
+    """
+
+    def calm(text: str) -> str:
+        for mark in processing.marks:
+            text = text.replace(mark, mark[0] + _APART + mark[1:])
+        return text
+
+    def calmed(part: dict[str, Any]) -> dict[str, Any]:
+        return {**part, "text": calm(part["text"])} if "text" in part else part
+
+    return [{**one, "content": [calmed(part) for part in one["content"]]} for one in messages]
+
+
+def worded(messages: Messages, processing: Processing) -> Messages:
+    """The messages as they are, or `flat` for a model that takes no pictures: many such templates know strings only."""
+    return messages if processing.takes_pictures else flat(messages)
+
+
+def flat(messages: Messages) -> Messages:
+    """Text-only messages with string content, the form every chat template reads."""
+    return [{**m, "content": "".join(block["text"] for block in m["content"])} for m in messages]
