@@ -30,6 +30,7 @@ for at, pipe in enumerate(pipes, 3):
     os.dup2(pipe, at)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+SHOWN = 200  # characters of an address; pictures come in theirs
 PATIENCE = 60  # seconds; a busy machine is slow, and a page that never comes is a failure all the same
 
 
@@ -86,7 +87,7 @@ class Chromium:
         ):
             self.errors.append(params)
         elif method == "Network.requestWillBeSent":
-            self.requests.append(params["request"]["url"][:100])
+            self.requests.append(params["request"]["url"][:SHOWN])
 
     def open(self, page: Path, *, fragment: str = "", width: int = 1280, theme: str = "light") -> None:
         """Loads a file until its first sample stands there (or at once where it has no samples)."""
@@ -180,6 +181,13 @@ class Chromium:
     def text(self, selector: str) -> str:
         """What the first element that fits shows."""
         return self.run(f"document.querySelector({json.dumps(selector)}).innerText")
+
+    def is_quiet(self, address: str) -> bool:
+        """Nothing was asked for but what begins with `address`, nothing said on the console, no text became markup."""
+        asked = [one for one in self.requests if not one.startswith(("data:image/", address[:SHOWN]))]
+        made = self.run("document.querySelectorAll('img[src=x], img[onerror]').length")
+        assert (self.errors, asked, made) == ([], [], 0)
+        return True
 
     def shot(self, path: Path, *, whole: bool = False) -> None:
         """A screenshot, of the view or of the whole page."""

@@ -10,7 +10,7 @@ import socket
 import threading
 
 import pytest
-from chromium import CHROMIUM, Chromium
+from chromium import CHROMIUM
 from extract_server import completion, extraction, shown
 from openai_server import Served, said, streamed
 from PIL import Image
@@ -69,13 +69,6 @@ def url(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    one = Chromium(tmp_path_factory.mktemp("chromium") / "profile")
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
 def picture(tmp_path_factory):
     file = tmp_path_factory.mktemp("dropped") / "a.png"
     Image.effect_noise((90, 60), 60).convert("RGB").save(file)
@@ -95,14 +88,6 @@ def mark(browser, word):
 def write(browser, selector, text):
     browser.click(selector)
     browser.write(text)
-
-
-def is_quiet(browser, url):
-    """Nothing left this machine, nothing was said on the console, and no text became markup."""
-    asked = [one for one in browser.requests if not one.startswith(("data:image/", url))]
-    assert (browser.errors, asked) == ([], [])
-    assert browser.run("document.querySelectorAll('img[src=x], img[onerror]').length") == 0
-    return True
 
 
 @in_browser
@@ -135,7 +120,7 @@ def test_a_drawn_box_and_a_marked_word_are_related_and_the_reasoning_streams_in(
     assert drawn[0] == pytest.approx([0.25, 0.25, 0.5, 0.25], abs=0.02)
     assert browser.run("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
     dark = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 128")
-    assert dark == (theme == "dark") and is_quiet(browser, url)
+    assert dark == (theme == "dark") and browser.is_quiet(url)
 
 
 @in_browser
@@ -152,7 +137,7 @@ def test_labels_of_ones_own_give_the_reports_arcs(browser, model, url):
     assert browser.run("[...document.querySelectorAll('.flow mark')].map((one) => one.textContent)") == ["Hale", "Osei"]
     prompt = model.served.bodies[-1]["messages"][0]["content"][-1]["text"]
     assert all(words in prompt for words in ("a human being", "does good", HOSTILE))
-    assert is_quiet(browser, url)
+    assert browser.is_quiet(url)
 
 
 @in_browser
@@ -182,7 +167,7 @@ def test_what_cannot_be_asked_is_said_and_a_run_can_be_stopped(browser, model, u
     browser.until("performance.getEntriesByType('resource').some((one) => one.name.includes('/stop?'))")
     model.go.set()
     browser.until("document.querySelector('#error').textContent === 'Stopped.'")
-    assert browser.run("document.querySelector('#stop').hidden") and is_quiet(browser, url)
+    assert browser.run("document.querySelector('#stop').hidden") and browser.is_quiet(url)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, Chromium
+from chromium import CHROMIUM
 from PIL import Image
 from report_runs import EXTRACT, HOSTILE, extract_run, lines, pair_run, sample
 
@@ -21,13 +21,6 @@ pytestmark = [
 ]
 PLACE = ".turn output"
 N = 5_000
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    one = Chromium(tmp_path_factory.mktemp("chromium") / "profile")
-    yield one
-    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +58,6 @@ def link(number: int) -> str:
     return f"#sample=more%2Ftest%2F{number:06d}"
 
 
-def is_quiet(browser: Chromium, page: Path) -> bool:
-    """Nothing but the file was asked for, and nothing was said on the console."""
-    asked = [url for url in browser.requests if not url.startswith("data:image/")]
-    assert (browser.errors, asked) == ([], [page.as_uri()[:100]])
-    return True
-
-
 @pytest.mark.parametrize(("theme", "width"), itertools.product(("light", "dark"), (1280, 390)))
 @pytest.mark.parametrize("which", ["pairs", "extractions"])
 def test_both_themes_and_widths(browser, request, which, theme, width):
@@ -87,7 +73,7 @@ def test_both_themes_and_widths(browser, request, which, theme, width):
     assert (dark, ink) == ((theme == "dark"), (theme == "light"))
     browser.click("#theme")
     assert browser.run("document.documentElement.dataset.theme") == ("light" if theme == "dark" else "dark")
-    assert is_quiet(browser, page)
+    assert browser.is_quiet(page.as_uri())
 
 
 def test_hostile_text_is_text(browser, pairs):
@@ -95,7 +81,7 @@ def test_hostile_text_is_text(browser, pairs):
     browser.until("!!document.querySelector('.steps')")
     assert HOSTILE in browser.text(".stage .text") and HOSTILE in browser.text(".steps")
     assert browser.run("document.querySelectorAll('.stage img, .answers img, img[src=x]').length") <= 1
-    assert is_quiet(browser, pairs)
+    assert browser.is_quiet(pairs.as_uri())
 
 
 def test_a_line_leads_from_the_picture_over_the_relation_to_the_text(browser, pairs):
@@ -164,7 +150,7 @@ def test_keys_filters_search_and_addresses(browser, pairs):
     for odd in ("#sample=more/test/000007", "#sample=%", "#sample=nobody"):
         browser.run(f"location.hash = {odd!r}")
     browser.until(f"document.querySelector({PLACE!r}).textContent === '8 of 24'")
-    assert is_quiet(browser, pairs)
+    assert browser.is_quiet(pairs.as_uri())
 
 
 def test_a_count_of_the_confusion_leads_to_its_samples(browser, pairs):
@@ -187,7 +173,7 @@ def test_an_extraction_shows_what_is_right_missed_and_made_up(browser, extractio
     assert browser.text(".stages [aria-pressed=true]") == "other"
     browser.pick("Outcome", "flipped")
     assert browser.text(PLACE).endswith("of 4")
-    assert is_quiet(browser, extractions)
+    assert browser.is_quiet(extractions.as_uri())
 
 
 def test_arcs_stand_over_their_spans_whatever_the_script(browser, extractions):
@@ -217,7 +203,7 @@ def test_a_corpus_is_chosen_and_the_whole_page_follows(browser, tmp_path):
     assert "67.8" not in browser.text("#results") and "Types of entities" in browser.text("#labels")
     browser.open(page, fragment="#sample=scier%2Ftest%2F5")
     assert browser.text(PLACE) == "6 of 8" and browser.run("document.getElementById('set').value") == "1"
-    assert is_quiet(browser, page)
+    assert browser.is_quiet(page.as_uri())
 
 
 @pytest.fixture(scope="module")
@@ -257,4 +243,4 @@ def test_five_thousand_samples_open_at_once_and_stay_small(browser, thousands):
     browser.until(f"document.querySelector({PLACE!r}).textContent === '1 of 1'")
     browser.open(thousands, fragment=link(4_321))
     assert browser.text(PLACE) == f"4322 of {N}"
-    assert is_quiet(browser, thousands)
+    assert browser.is_quiet(thousands.as_uri())
