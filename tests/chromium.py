@@ -31,7 +31,7 @@ for at, pipe in enumerate(pipes, 3):
 os.execv(sys.argv[3], sys.argv[3:])
 """
 SHOWN = 200  # characters of an address; pictures come in theirs
-PATIENCE = 60  # seconds; a busy machine is slow, and a page that never comes is a failure all the same
+PATIENCE = 180  # seconds; a busy machine is slow, and a page that never comes is a failure all the same
 
 
 class Chromium:
@@ -98,11 +98,16 @@ class Chromium:
         """Loads an address."""
         self.errors, self.requests = [], []
         self.send("Page.navigate", url="about:blank")
+        self.look(width=width, theme=theme)
+        self.send("Page.navigate", url=url)
+        self.until(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
+
+    def look(self, *, width: int, theme: str) -> None:
+        """Another window and theme for what is there; returns when it has been drawn anew."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.send("Emulation.setDeviceMetricsOverride", **metrics)
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
-        self.send("Page.navigate", url=url)
-        self.until(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def run(self, script: str):
         """The value of an expression, which the page's own policy would not let in."""

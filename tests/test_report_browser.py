@@ -115,6 +115,8 @@ def test_a_long_text_is_whole_and_scrolls_to_what_is_asked(browser, pairs):
     text = browser.run("document.querySelector('.stage .text').textContent")
     assert len(text) == 9_968 and text.endswith("the very last name")
     assert browser.run("document.querySelector('.stage').getBoundingClientRect().height") < 1_200
+    inside = "((a, b) => a.top >= b.top && a.bottom <= b.bottom)(...['#arg-tail', '.stage .text'].map((one) =>"
+    assert browser.run(f"{inside} document.querySelector(one).getBoundingClientRect()))")
 
 
 def test_keys_filters_search_and_addresses(browser, pairs):
@@ -187,6 +189,29 @@ def test_arcs_stand_over_their_spans_whatever_the_script(browser, extractions):
             " && Math.abs(p.y + m.f - r.top) < 2)); })"
         )
         assert inside and browser.run("document.querySelectorAll('.arcs .line').length") >= 2
+
+
+LABELS = """[...document.querySelectorAll(".arcs text")].map((one) => {
+  const [own, room] = [one, document.querySelector(".flow")].map((node) => node.getBoundingClientRect());
+  return [one.textContent, own.left - room.left, room.right - own.right, own.top - room.top];
+})"""
+
+
+def test_labels_of_arcs_are_not_cut_off_at_the_sides(browser, extractions, tmp_path):
+    browser.open(extractions, width=390)
+    for number, text in enumerate(EXTRACT):
+        browser.run(f"location.hash = '#sample=scier%2Ftest%2F{number}'")
+        browser.until(f"document.querySelector('.flow .text').textContent === {json.dumps(text)}")
+        browser.shot(tmp_path / f"{number}.png", whole=True)  # for a person's eyes
+        found = browser.run(LABELS)
+        assert found and [one for one in found if min(one[1:]) < 0] == []
+    # a label wider than the text: as much of it as there is room for
+    browser.run(
+        "state.view.relations.forEach(({ item }) => (item.label = '<i>W' + 'W'.repeat(500))); drawArcs(state.view)"
+    )
+    found = browser.run(LABELS)
+    assert found and [one for one in found if min(one[1:3]) < 0] == []
+    assert all(words.startswith("<i>WW") and words.endswith("W…") for words, *_ in found)
 
 
 def test_a_corpus_is_chosen_and_the_whole_page_follows(browser, tmp_path):
