@@ -49,7 +49,7 @@ class Model:
     def reply(self, body, number):
         if "does good" in body["messages"][0]["content"][-1]["text"]:
             found = [(name, TYPES.get(name, "person")) for name in NAMES if name in shown(body)]
-            links = [(f"e{n}", label, f"e{n + 1}") for n, label in enumerate(RELATIONS[: len(found) - 1], 1)]
+            links = [(f"e{n}", label, f"e{n + 1}") for n, label in enumerate(RELATIONS[: max(len(found) - 1, 0)], 1)]
             return said(extraction(found, links))
         whole = completion("/per/per/partner", THINK)
         half = whole.index("Step 2")
@@ -183,6 +183,7 @@ def is_readable(browser, folder):
         browser.look(width=width, theme=theme)
         assert browser.run("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
         assert browser.run(OUTSIDE) == []
+        assert browser.text("#theme") == {"light": "Dark theme", "dark": "Light theme"}[theme]
         faint = [(words, ratio) for words, ratio in browser.run(CONTRASTS) if ratio < 4.5]
         assert (theme, faint) == (theme, [])
         browser.shot(folder / f"{theme}.{width}.png", whole=True)  # for a person's eyes

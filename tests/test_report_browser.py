@@ -34,12 +34,13 @@ def pairs(tmp_path_factory) -> Path:
         {"id": f"x{n}", "box": [n % 20 / 20, n // 20 / 10, n % 20 / 20 + 0.04, n // 20 / 10 + 0.08]} for n in range(198)
     ]
     rows[1]["regions"] += many
-    long = "word " * 1_990 + "the very last name"
+    half = "word " * 995
+    long = f"{half}name {half}the very last name"
     mentions = [
-        {"id": "m0", "start": len(long) - 4, "end": len(long), "text": "name"},
+        {"id": "m0", "start": len(half), "end": len(half) + 4, "text": "name"},
         {"id": "m1", "start": 0, "end": 4, "text": "word"},
     ]
-    rows[6] |= {"text": long, "mentions": mentions}
+    rows[7] |= {"text": long, "mentions": mentions}
     lines(file, rows)
     write_report(run, run / "report.html")
     return run / "report.html"
@@ -111,9 +112,9 @@ def test_right_to_left_text_and_emoji_keep_their_spans(browser, pairs):
 
 
 def test_a_long_text_is_whole_and_scrolls_to_what_is_asked(browser, pairs):
-    browser.open(pairs, fragment=link(6))
+    browser.open(pairs, fragment=link(7))
     text = browser.run("document.querySelector('.stage .text').textContent")
-    assert len(text) == 9_968 and text.endswith("the very last name")
+    assert len(text) == 9_973 and text.endswith("the very last name")
     assert browser.run("document.querySelector('.stage').getBoundingClientRect().height") < 1_200
     inside = "((a, b) => a.top >= b.top && a.bottom <= b.bottom)(...['#arg-tail', '.stage .text'].map((one) =>"
     assert browser.run(f"{inside} document.querySelector(one).getBoundingClientRect()))")

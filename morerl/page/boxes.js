@@ -44,6 +44,7 @@ function boxEditor(root, chips, onChange) {
       for (const [name, listener] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) root.removeEventListener(name, listener);
       if (event.type === "pointerup" && box && box[2] - box[0] > LEAST && box[3] - box[1] > LEAST) boxes.push(box);
       changed();
+      chips.scrollTop = chips.scrollHeight; // to the new one
     };
     for (const [name, listener] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) root.addEventListener(name, listener);
   });
@@ -62,7 +63,6 @@ function boxEditor(root, chips, onChange) {
     paint(boxes);
     const all = boxes.map((_, i) => chipOf(`box ${i + 1}`, () => { boxes.splice(i, 1); changed(); }, (on) => paint(boxes, on ? i : -1)));
     chips.replaceChildren(...(picture ? [chipOf("picture", () => set(null))] : []), ...all);
-    chips.scrollTop = chips.scrollHeight;
     onChange(picture);
   }
 

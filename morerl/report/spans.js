@@ -110,7 +110,7 @@ function legendOf(items) {
 }
 
 function nowhereOf(entities) {
-  const chips = entities.map(({ item, kind }) => make("bdi", { class: `chip ${kind}` }, `${item[3]} [${item[2]}]`));
+  const chips = entities.map(({ item, kind }) => make("bdi", { class: `chip ${kind}` }, item[2] ? `${item[3]} [${item[2]}]` : item[3]));
   return make("p", { class: "nowhere" }, "Not in the text: ", ...chips);
 }
 
