@@ -151,7 +151,7 @@ def test_labels_of_ones_own_give_the_reports_arcs(browser, model, url):
     assert browser.is_quiet(url)
 
 
-# of every element with words of its own: its words, and how well they stand out from what is behind them
+# of every kind of element with words of its own: its words, and how well they stand out from what is behind them
 CONTRASTS = """(() => {
   const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const light = (colours) => {
@@ -161,7 +161,9 @@ CONTRASTS = """(() => {
   };
   const behind = (node) => (node ? [...behind(node.parentElement), getComputedStyle(node).backgroundColor] : []);
   const own = (node) => [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
-  const seen = [...document.querySelectorAll("header *, main *:not(option)")].filter((node) => !node.disabled && own(node) && node.checkVisibility());
+  const kinds = new Map(); // three of a kind will do
+  const isNew = ({ tagName, className }) => kinds.set(tagName + className, 1 + (kinds.get(tagName + className) ?? 0)).get(tagName + className) <= 3;
+  const seen = [...document.querySelectorAll("header *, main *:not(option)")].filter((node) => !node.disabled && own(node) && node.checkVisibility() && isNew(node));
   return seen.map((node) => {
     const [ink, paper] = [light([...behind(node), getComputedStyle(node).color]), light(behind(node))];
     return [node.textContent.slice(0, 40), Math.max(ink, paper) / Math.min(ink, paper)];
