@@ -30,7 +30,8 @@ for at, pipe in enumerate(pipes, 3):
     os.dup2(pipe, at)
 os.execv(sys.argv[3], sys.argv[3:])
 """
-PATIENCE = 60  # seconds; a busy machine is slow, and a page that never comes is a failure all the same
+SHOWN = 200  # characters of an address; pictures come in theirs
+PATIENCE = 180  # seconds; a busy machine is slow, and a page that never comes is a failure all the same
 
 
 class Chromium:
@@ -86,7 +87,7 @@ class Chromium:
         ):
             self.errors.append(params)
         elif method == "Network.requestWillBeSent":
-            self.requests.append(params["request"]["url"][:100])
+            self.requests.append(params["request"]["url"][:SHOWN])
 
     def open(self, page: Path, *, fragment: str = "", width: int = 1280, theme: str = "light") -> None:
         """Loads a file until its first sample stands there (or at once where it has no samples)."""
@@ -97,11 +98,16 @@ class Chromium:
         """Loads an address."""
         self.errors, self.requests = [], []
         self.send("Page.navigate", url="about:blank")
+        self.look(width=width, theme=theme)
+        self.send("Page.navigate", url=url)
+        self.until(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
+
+    def look(self, *, width: int, theme: str) -> None:
+        """Another window and theme for what is there; returns when it has been drawn anew."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.send("Emulation.setDeviceMetricsOverride", **metrics)
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
-        self.send("Page.navigate", url=url)
-        self.until(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def run(self, script: str):
         """The value of an expression, which the page's own policy would not let in."""
@@ -180,6 +186,13 @@ class Chromium:
     def text(self, selector: str) -> str:
         """What the first element that fits shows."""
         return self.run(f"document.querySelector({json.dumps(selector)}).innerText")
+
+    def is_quiet(self, address: str) -> bool:
+        """Nothing was asked for but what begins with `address`, nothing said on the console, no text became markup."""
+        asked = [one for one in self.requests if not one.startswith(("data:image/", address[:SHOWN]))]
+        made = self.run("document.querySelectorAll('img[src=x], img[onerror]').length")
+        assert (self.errors, asked, made) == ([], [], 0)
+        return True
 
     def shot(self, path: Path, *, whole: bool = False) -> None:
         """A screenshot, of the view or of the whole page."""

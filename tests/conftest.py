@@ -7,6 +7,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
+from chromium import Chromium
 from hypothesis import settings as hypothesis_settings
 
 from morerl.corpora import more
@@ -45,6 +46,14 @@ NARROW = {
     "vision_hidden_size": 32,
     "vision_layers": 1,
 }
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium, started once; for tests that are skipped where chromium.CHROMIUM is None."""
+    one = Chromium(tmp_path_factory.mktemp("chromium") / "profile")
+    yield one
+    one.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import socket
 import threading
 
 import pytest
-from chromium import CHROMIUM, Chromium
+from chromium import CHROMIUM
 from extract_server import completion, extraction, shown
 from openai_server import Served, said, streamed
 from PIL import Image
@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 
 from morerl import Extractor
 from morerl.cli import app
+from morerl.extract.record import read_record
+from morerl.extract.result import Result
 
 pytest.importorskip("gradio", reason="needs gradio: pip install 'morerl[page]'")
 
@@ -26,6 +28,14 @@ in_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-ge
 HOSTILE = "<img src=x onerror=alert(1)>"
 TEXT = f"Hale helps 🎉 Osei {HOSTILE}"
 THINK = f"Step 1: a person, {HOSTILE}.\nStep 2: another."
+FAMILY = "👩‍👩‍👧 Zoë 🎉"  # three people, joined
+NAMES = ("Hale", "Osei", "שרה כהן", "عمر المختار", HOSTILE, FAMILY)
+TYPES = {"Hale": HOSTILE[1:8]}
+COUSINS = "has been seen in the company of, and is often taken for a cousin of"
+RELATIONS = ("helps", COUSINS, "helps")
+WORDS = " 🎈 ומילה".join([f"שרה כהן פגשה את عمر المختار 🎉 ואת {HOSTILE} ", *[""] * 1090])
+LONG = f"{WORDS} {'x' * (10_000 - len(WORDS) - len(FAMILY) - 2)} {FAMILY}"
+VIEWS = [*itertools.product(("light", "dark"), (1280, 390))]
 PATIENT = 60  # seconds
 
 
@@ -38,9 +48,9 @@ class Model:
 
     def reply(self, body, number):
         if "does good" in body["messages"][0]["content"][-1]["text"]:
-            first, second = (word for word in shown(body).split() if word in ("Hale", "Osei"))
-            whole = extraction([(first, HOSTILE[1:8]), (second, "person")], [("e1", "helps", "e2")])
-            return said(whole)
+            found = [(name, TYPES.get(name, "person")) for name in NAMES if name in shown(body)]
+            links = [(f"e{n}", label, f"e{n + 1}") for n, label in enumerate(RELATIONS[: max(len(found) - 1, 0)], 1)]
+            return said(extraction(found, links))
         whole = completion("/per/per/partner", THINK)
         half = whole.index("Step 2")
         return streamed(whole[:half], lambda: self.go.wait(PATIENT), whole[half:])
@@ -69,23 +79,17 @@ def url(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    one = Chromium(tmp_path_factory.mktemp("chromium") / "profile")
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
 def picture(tmp_path_factory):
     file = tmp_path_factory.mktemp("dropped") / "a.png"
     Image.effect_noise((90, 60), 60).convert("RGB").save(file)
     return file
 
 
-def mark(browser, word):
+def mark(browser, word, *, from_end=False):
+    find = "lastIndexOf" if from_end else "indexOf"
     browser.run(
         f"(({{ value }}, word) => {{ const field = document.querySelector('#text'); field.focus();"
-        f" field.setSelectionRange(value.indexOf(word), value.indexOf(word) + word.length); }})"
+        f" field.setSelectionRange(value.{find}(word), value.{find}(word) + word.length); }})"
         f"(document.querySelector('#text'), {json.dumps(word)})"
     )
     browser.until("!document.querySelector('#mark').disabled")
@@ -95,14 +99,6 @@ def mark(browser, word):
 def write(browser, selector, text):
     browser.click(selector)
     browser.write(text)
-
-
-def is_quiet(browser, url):
-    """Nothing left this machine, nothing was said on the console, and no text became markup."""
-    asked = [one for one in browser.requests if not one.startswith(("data:image/", url))]
-    assert (browser.errors, asked) == ([], [])
-    assert browser.run("document.querySelectorAll('img[src=x], img[onerror]').length") == 0
-    return True
 
 
 @in_browser
@@ -135,7 +131,7 @@ def test_a_drawn_box_and_a_marked_word_are_related_and_the_reasoning_streams_in(
     assert drawn[0] == pytest.approx([0.25, 0.25, 0.5, 0.25], abs=0.02)
     assert browser.run("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
     dark = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 128")
-    assert dark == (theme == "dark") and is_quiet(browser, url)
+    assert dark == (theme == "dark") and browser.is_quiet(url)
 
 
 @in_browser
@@ -143,16 +139,172 @@ def test_labels_of_ones_own_give_the_reports_arcs(browser, model, url):
     browser.visit(url)
     browser.pick_option("#schema", "own")
     write(browser, "#types", "person: a human being\nthing")
-    write(browser, "#relations", "helps: does good")
+    write(browser, "#relations", f"helps: does good\n{COUSINS}")
     write(browser, "#text", TEXT)
     browser.click("#send")
-    browser.until("document.querySelectorAll('.arcs .line').length === 1")
+    browser.until("document.querySelectorAll('.arcs .line').length === 2")
     assert browser.run("document.querySelector('.arcs text').textContent") == "helps"
-    assert browser.text(".relations") == "Hale → helps → Osei"
-    assert browser.run("[...document.querySelectorAll('.flow mark')].map((one) => one.textContent)") == ["Hale", "Osei"]
+    assert browser.text(".relations").splitlines() == ["Hale → helps → Osei", f"Osei → {COUSINS} → {HOSTILE}"]
+    assert texts(browser, ".flow mark") == ["Hale", "Osei", HOSTILE]
     prompt = model.served.bodies[-1]["messages"][0]["content"][-1]["text"]
     assert all(words in prompt for words in ("a human being", "does good", HOSTILE))
-    assert is_quiet(browser, url)
+    assert browser.is_quiet(url)
+
+
+# of every kind of element with words of its own: its words, and how well they stand out from what is behind them
+CONTRASTS = """(() => {
+  const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const light = (colours) => {
+    for (const colour of colours) pen.fillStyle = colour, pen.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  const behind = (node) => (node ? [...behind(node.parentElement), getComputedStyle(node).backgroundColor] : []);
+  const own = (node) => [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+  const kinds = new Map(); // three of a kind will do
+  const isNew = ({ tagName, className }) => kinds.set(tagName + className, 1 + (kinds.get(tagName + className) ?? 0)).get(tagName + className) <= 3;
+  const seen = [...document.querySelectorAll("header *, main *:not(option)")].filter((node) => !node.disabled && own(node) && node.checkVisibility() && isNew(node));
+  return seen.map((node) => {
+    const [ink, paper] = [light([...behind(node), getComputedStyle(node).color]), light(behind(node))];
+    return [node.textContent.slice(0, 40), Math.max(ink, paper) / Math.min(ink, paper)];
+  });
+})()"""  # noqa: E501
+OUTSIDE = """[...document.querySelectorAll("main *:not(option, svg *), .arcs text")].filter((node) => {
+  const { left, right, width } = node.getBoundingClientRect();
+  return width && (left < 0 || right > document.documentElement.clientWidth);
+}).map((node) => node.outerHTML.slice(0, 100))"""
+
+
+def texts(browser, selector):
+    return browser.run(f"[...document.querySelectorAll({json.dumps(selector)})].map((one) => one.textContent)")
+
+
+def is_readable(browser, folder):
+    """In both themes and widths: nothing stands out of the page at its sides, and all words stand out from it."""
+    for theme, width in VIEWS:
+        browser.look(width=width, theme=theme)
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        assert browser.run(OUTSIDE) == []
+        assert browser.text("#theme") == {"light": "Dark theme", "dark": "Light theme"}[theme]
+        faint = [(words, ratio) for words, ratio in browser.run(CONTRASTS) if ratio < 4.5]
+        assert (theme, faint) == (theme, [])
+        browser.shot(folder / f"{theme}.{width}.png", whole=True)  # for a person's eyes
+    return True
+
+
+def scrolls(browser, selector):
+    """What does not fit into a list can be scrolled to."""
+    return browser.run(
+        f"(({{ scrollHeight, clientHeight }}, flow) => scrollHeight > clientHeight && flow === 'auto')(...((node) =>"
+        f" [node, getComputedStyle(node).overflowY])(document.querySelector({json.dumps(selector)})))"
+    )
+
+
+def stands_in(browser, inner, outer):
+    """An element is within what is seen of another, from top to bottom."""
+    return browser.run(
+        f"((a, b) => a.top >= b.top - 1 && a.bottom <= b.bottom + 1)(...{json.dumps([inner, outer])}.map((one) =>"
+        " document.querySelector(one).getBoundingClientRect()))"
+    )
+
+
+def draw_200(browser):
+    """200 boxes: the first with the mouse, the others by the events of one, which takes a tenth of the time."""
+    browser.drag("#editor", (0.005, 0.01, 0.04, 0.08))
+    browser.run("""(() => {
+      const editor = document.querySelector("#editor");
+      const { left, top, width, height } = editor.getBoundingClientRect();
+      for (let n = 1; n < 200; n++) for (const [kind, x, y] of [["down", 0.005, 0.01], ["move", 0.04, 0.08], ["up", 0.04, 0.08]]) {
+        const place = { clientX: left + ((n % 20) / 20 + x) * width, clientY: top + (Math.floor(n / 20) / 10 + y) * height };
+        editor.dispatchEvent(new PointerEvent(`pointer${kind}`, { ...place, pointerId: 1, bubbles: true }));
+      }
+    })()""")  # noqa: E501
+
+
+@in_browser
+def test_200_boxes_and_a_name_behind_10_000_characters(browser, model, url, picture, tmp_path):
+    model.go.set()
+    browser.visit(url)
+    browser.pick_option("#schema", "more")
+    browser.drop("#drop", picture)
+    browser.until("!!document.querySelector('#editor img')?.complete")
+    draw_200(browser)
+    write(browser, "#text", LONG)
+    mark(browser, FAMILY)
+    browser.click("#send")
+    browser.until("document.querySelector('#state').textContent.startsWith('answered')")
+    assert texts(browser, ".answer .triple") == [f"box {n} → {FAMILY}" for n in range(1, 201)]
+    assert texts(browser, ".stage .text") == [LONG] and texts(browser, "#arg-tail") == [FAMILY]
+    assert browser.run("getComputedStyle(document.querySelector('.stage .text')).direction") == "rtl"
+    assert browser.run("document.querySelectorAll('.stage rect.box').length") == 200
+    assert stands_in(browser, "#arg-tail", ".stage .text"), "a long text is scrolled to what is asked about"
+    assert scrolls(browser, "#boxes") and scrolls(browser, "#answers") and scrolls(browser, ".stage .text")
+    browser.click(".answer:nth-child(160) button")
+    assert texts(browser, ".answer[data-chosen=true] .triple") == [f"box 160 → {FAMILY}"]
+    assert stands_in(browser, ".answer[data-chosen=true]", "#answers")
+    assert browser.run("document.activeElement.textContent").startswith("box 160"), "the keyboard is where the hand was"
+    assert is_readable(browser, tmp_path) and browser.is_quiet(url)
+
+
+@in_browser
+def test_entities_of_every_script_in_10_000_characters(browser, url, tmp_path):
+    browser.visit(url)
+    browser.pick_option("#schema", "own")
+    write(browser, "#types", "person: a human being\nthing")
+    write(browser, "#relations", f"helps: does good\n{COUSINS}")
+    write(browser, "#text", LONG)
+    browser.click("#send")
+    browser.until("document.querySelectorAll('.arcs .line').length >= 2")
+    found = texts(browser, ".flow mark")
+    assert texts(browser, ".flow .text") == [LONG] and set(NAMES[2:]) == set(found)
+    labels = texts(browser, ".arcs text")
+    assert labels[0] == "helps" and COUSINS.startswith(labels[1].rstrip("…"))
+    assert COUSINS in browser.text(".relations"), "a label that has no room over its arc is whole below"
+    assert is_readable(browser, tmp_path) and browser.is_quiet(url)
+
+
+@in_browser
+def test_the_pair_that_was_picked_stays_though_its_words_stand_twice(browser, model, url, picture):
+    model.go.clear()
+    browser.visit(url)
+    browser.pick_option("#schema", "more")
+    browser.drop("#drop", picture)
+    browser.until("!!document.querySelector('#editor img')?.complete")
+    browser.drag("#editor", (0.25, 0.25, 0.75, 0.5))
+    write(browser, "#text", "Osei 🎉 meets Osei")
+    mark(browser, "Osei")
+    mark(browser, "Osei", from_end=True)
+    browser.click("#send")
+    browser.until("document.querySelectorAll('.answer').length === 2")
+    browser.click(".answer[data-pair*=m1] button")
+    picked = "document.querySelector('.answer[data-chosen=true]').dataset.pair"
+    assert browser.run(picked) == '["r0","m1"]'
+    model.go.set()
+    browser.until("document.querySelector('#state').textContent.startsWith('answered')")
+    assert (
+        browser.run(picked) == '["r0","m1"]' and browser.run("document.querySelector('#arg-tail').nextSibling") is None
+    )
+
+
+def test_of_two_orders_of_a_pair_the_one_that_holds_is_related():
+    from morerl.page.shown import finished
+
+    record = read_record({"text": "Hale helps Osei", "mentions": ["Hale", "Osei"]})
+
+    def related(relation, *labels):
+        pairs = [("m0", "m1"), ("m1", "m0")]
+        answers = [
+            {"start": 0, "end": 15, "head": h, "tail": t, "label": one}
+            for (h, t), one in zip(pairs, labels, strict=False)
+        ]
+        entities = [mention.model_dump() | {"status": "exact"} for mention in record.mentions]
+        fields = {"text": record.text, "entities": entities, "answers": answers}
+        link = {"head": relation[0], "tail": relation[1], "label": "helps", "status": "exact"}
+        return [one["related"] for one in finished(record, Result.model_validate(fields | {"relations": [link]}))]
+
+    assert related(("m1", "m0"), "none", "helps") == [False, True]
+    assert related(("m1", "m0"), "helps(e2,e1)", "none") == [True, False]
+    assert related(("m0", "m1"), "helps") == [True]
 
 
 @in_browser
@@ -182,7 +334,7 @@ def test_what_cannot_be_asked_is_said_and_a_run_can_be_stopped(browser, model, u
     browser.until("performance.getEntriesByType('resource').some((one) => one.name.includes('/stop?'))")
     model.go.set()
     browser.until("document.querySelector('#error').textContent === 'Stopped.'")
-    assert browser.run("document.querySelector('#stop').hidden") and is_quiet(browser, url)
+    assert browser.run("document.querySelector('#stop').hidden") and browser.is_quiet(url)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 // The picture with the boxes that a person draws: mouse, pen or finger; fractions of width and height.
 
 const LEAST = 0.01; // of a side: less is a click
+const NUMBERED = 40; // of more boxes the numbers would hide the picture
 const LARGEST = 384; // pixels of a side; small pictures are drawn on larger than they are
 
 function boxEditor(root, chips, onChange) {
@@ -43,6 +44,7 @@ function boxEditor(root, chips, onChange) {
       for (const [name, listener] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) root.removeEventListener(name, listener);
       if (event.type === "pointerup" && box && box[2] - box[0] > LEAST && box[3] - box[1] > LEAST) boxes.push(box);
       changed();
+      chips.scrollTop = chips.scrollHeight; // to the new one
     };
     for (const [name, listener] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) root.addEventListener(name, listener);
   });
@@ -53,18 +55,14 @@ function boxEditor(root, chips, onChange) {
     for (const tag of root.querySelectorAll(".tag")) tag.remove();
     all.forEach(([x1, y1, x2, y2], i) => {
       for (const kind of ["halo", "box"]) layer.append(draw("rect", { x: x1, y: y1, width: x2 - x1, height: y2 - y1, class: `${kind}${i === lit ? " on" : ""}` }));
-      const tag = make("span", { class: "tag" }, String(i + 1));
-      // through the object model: the page's policy refuses style attributes
-      tag.style.left = `${x1 * 100}%`;
-      tag.style.top = `${y1 * 100}%`;
-      root.append(tag);
+      if (all.length <= NUMBERED || i === lit) root.append(tagAt([x1, y1, x2], "", String(i + 1)));
     });
   }
 
   function changed() {
     paint(boxes);
     const all = boxes.map((_, i) => chipOf(`box ${i + 1}`, () => { boxes.splice(i, 1); changed(); }, (on) => paint(boxes, on ? i : -1)));
-    chips.replaceChildren(...all, ...(picture ? [chipOf("picture", () => set(null))] : []));
+    chips.replaceChildren(...(picture ? [chipOf("picture", () => set(null))] : []), ...all);
     onChange(picture);
   }
 

@@ -1,7 +1,8 @@
 """One question, followed: what the model has said so far, again and again, and at the end what was found.
 
-The events are plain JSON: {"samples", "told"} while it runs ("samples" where there are new ones), then the same with
-"seconds"; or {"error"}. Stopping takes effect at the next word; a server that does not stream is waited for.
+The events are plain JSON: {"scene"}, then {"samples", "told"} while it runs ("samples" where there are new ones), then
+the same with "seconds"; or {"error"}. Stopping takes effect at the next word; a server that does not stream is waited
+for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from morerl.extract.questions import Question
 from morerl.extract.record import Record, read_record
 from morerl.extract.result import Result
 from morerl.page.question import Asked, in_words, read_question
-from morerl.page.shown import Json, finished, running, told, written
+from morerl.page.shown import Json, finished, running, scene, told, written
 from morerl.report.browser import Told
 
 Said = dict[tuple[str | None, str | None, int], tuple[Question, str]]
@@ -34,6 +35,7 @@ def follow(extractor: Extractor, raw: object, is_stopped: Callable[[], bool]) ->
     try:
         asked = read_question(extractor, raw)
         record = read_record(asked.record)
+        yield {"scene": scene(record)}
         said: Said = {}
         result = yield from _running(asked, record, said, is_stopped)
         seconds = round(time.monotonic() - start, 2)

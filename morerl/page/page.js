@@ -3,7 +3,7 @@
 let data = { stages: ["answer"], samples: [] };
 let told = null;
 MARKS.unknown = ""; // nothing is right or wrong here
-const at = { chosen: 0, view: null, run: null, picked: false, busy: false };
+const at = { scene: null, chosen: 0, drawn: "", view: null, run: null, picked: "", busy: false };
 const part = (id) => document.getElementById(id);
 const OWN = document.querySelector(".found").dataset.own;
 
@@ -75,7 +75,7 @@ async function send(event) {
   part("state").textContent = "reading …";
   part("state").scrollIntoView({ block: "nearest" });
   data.samples = [];
-  at.picked = false;
+  at.picked = "";
   const picture = editor.picture();
   pictureLines = picture ? [JSON.stringify([picture.width, picture.height, picture.uri])] : [];
   try {
@@ -94,33 +94,53 @@ function running(on) {
   if (!on && !part("state").textContent.startsWith("answered")) part("state").textContent = "";
 }
 
-function heard({ samples, told: news, error, seconds }) {
+function heard({ scene, samples, told: news, error, seconds }) {
   if (error) return complain(error);
+  if (scene) return void (at.scene = scene);
   if (seconds !== undefined) at.busy = false;
   told = news.map((one) => [one]);
   if (samples) {
     const first = !data.samples.length;
     data.samples = samples.map((sample, number) => ({ ...sample, number }));
-    // a server answers in an order of its own, so that a pair is known by its names
-    const isMine = at.picked ? (sample) => String(sample.title) === at.picked : (sample) => sample.related;
+    // a server answers in an order of its own, and the same words may be marked twice
+    const isMine = at.picked ? (sample) => idOf(sample) === at.picked : (sample) => sample.related;
     at.chosen = Math.max(samples.findIndex(isMine), 0);
     show();
     if (first) part("stage").scrollIntoView({ block: "nearest" }); // on a narrow screen it is far below
   } else {
-    showAnswers();
+    fill(part("answers").children[at.chosen]);
   }
   part("state").textContent = seconds === undefined ? "writing …" : `answered in ${seconds} s`;
+}
+
+function idOf({ pair }) {
+  return JSON.stringify(pair);
 }
 
 // ---- what is shown
 
 function show() {
+  showStage(inScene(data.samples[at.chosen]));
+  showAnswers();
+}
+
+// a sample as the report has it
+function inScene(sample) {
+  const role = (id) => ["head", "tail"][sample.pair.indexOf(id)];
+  const marks = at.scene.marks.map(([start, end, id]) => [start, end, role(id) ?? "other"]);
+  const boxes = at.scene.boxes.map(([x1, y1, x2, y2, name, id]) => [x1, y1, x2, y2, name, role(id) ?? ""]);
+  return { ...at.scene, ...sample, marks, boxes, gold: null };
+}
+
+function showStage(sample) {
   const stage = part("stage");
-  const sample = data.samples[at.chosen];
+  const drawn = JSON.stringify([at.run, sample.pair, sample.answers]);
+  if (at.drawn === drawn) return; // or a text that a person reads would scroll back
+  at.drawn = drawn;
   at.view = null;
   stage.classList.toggle("extraction", sample.task !== "pair");
   stage.replaceChildren(...(sample.task === "pair" ? pairOf(sample) : wholeOf(sample)));
-  showAnswers();
+  reveal(stage);
   lines();
 }
 
@@ -143,24 +163,45 @@ function lines() {
 }
 
 function showAnswers() {
-  part("answers").replaceChildren(...data.samples.map(cardOf));
+  const list = part("answers");
+  const held = document.activeElement.closest("#answers .answer")?.dataset.pair;
+  const top = list.scrollTop;
+  list.replaceChildren(...data.samples.map(cardOf));
+  list.scrollTop = top;
+  const cards = [...list.children];
+  cards.find((card) => card.dataset.pair === held)?.querySelector("button").focus({ preventScroll: true });
+  if (!at.picked) within(list, cards[at.chosen]);
+}
+
+// scrolls the list, and not the page
+function within(list, card) {
+  const [room, own] = [list.getBoundingClientRect(), card.getBoundingClientRect()];
+  if (own.top < room.top || own.bottom > room.bottom) list.scrollTop += own.top - room.top;
 }
 
 function cardOf(sample, number) {
-  const card = answerOf(sample, 0);
-  card.dataset.chosen = String(number === at.chosen);
+  const chosen = number === at.chosen;
   const [head, tail] = sample.title;
-  const name = head === undefined ? "Reasoning" : [make("bdi", {}, head), " → ", make("bdi", {}, tail)];
+  const name = head === undefined ? ["Reasoning"] : [make("bdi", {}, head), " → ", make("bdi", {}, tail)];
   const label = make("bdi", { class: sample.related ? "label" : "label none" }, sample.task === "pair" ? said(sample.answers[0]) : "");
-  if (at.busy && !told[number][0][1]) card.querySelector("pre")?.remove(); // it has not come to that yet
-  const button = make("button", { type: "button", "aria-pressed": card.dataset.chosen }, make("span", { class: "triple" }, ...[name].flat()), label);
+  const button = make("button", { type: "button", "aria-pressed": chosen }, make("span", { class: "triple" }, ...name), label);
   button.addEventListener("click", () => {
     at.chosen = number;
-    at.picked = String(sample.title);
+    at.picked = idOf(sample);
     show();
   });
-  card.prepend(button);
+  const card = make("article", { class: "answer", "data-chosen": chosen, "data-pair": idOf(sample) }, button);
+  if (chosen) fill(card);
   return card;
+}
+
+// what was said, below a card's own line, which a person may have the focus on
+function fill(card) {
+  while (card.children.length > 1) card.lastChild.remove();
+  const sample = data.samples[at.chosen];
+  const whole = answerOf(sample, 0);
+  if (at.busy && !told[sample.number][0][1]) whole.querySelector("pre")?.remove(); // it has not come to that yet
+  card.append(...whole.children);
 }
 
 function startPage() {

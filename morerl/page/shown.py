@@ -1,6 +1,8 @@
-"""What the model says and what was found, as the report's scripts draw it (morerl.report.browser.sample_json).
+"""What the model says and what was found, as the page's script draws it, which makes the report's samples of it
+(morerl.report.browser.sample_json).
 
-There is no gold on this page, so that nothing is right or wrong.
+What all pairs share is sent once: 200 boxes in a long text are 200 pairs. There is no gold on this page, so that
+nothing is right or wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from morerl.extract.record import Record
 from morerl.extract.result import Answer, Result
 from morerl.report.browser import Told, units
 from morerl.report.said import MAX_CHARACTERS, split_thought, steps
+from morerl.task import DIRECTIONS
 
 Json = dict[str, Any]
 WAITING = "…"
@@ -26,25 +29,37 @@ def told(text: str) -> Told:
     return steps(thought), rest
 
 
+def scene(record: Record) -> Json:
+    """What is asked about: marks as [start, end, id], in UTF-16 units; boxes as [x1, y1, x2, y2, words, id]."""
+    unit = units(record.text)
+    names = _names(record)
+    return {
+        "text": record.text[:MAX_CHARACTERS] + (" …" if len(record.text) > MAX_CHARACTERS else ""),
+        "marks": [[unit(m.start), unit(m.end), m.id] for m in record.mentions],
+        "boxes": [[*region.box, names[region.id], region.id] for region in record.regions],
+        "pic": None if record.image is None else 0,
+    }
+
+
 def running(record: Record, asked: Sequence[Question]) -> list[Json]:
     """The samples of the questions that the model has begun to answer."""
-    pairs = [question for question in asked if question.head is not None]
-    if not pairs:
-        return [_sample(record, None, None, _answer(WAITING, ()))]
-    return [_sample(record, q.head, q.tail, _answer(WAITING, ())) for q in pairs]
+    names = _names(record)
+    pairs = [_pair(q.head, q.tail, names, _answer(WAITING, ())) for q in asked if q.head is not None]
+    return pairs or [_whole(_answer(WAITING, ()))]
 
 
 def finished(record: Record, result: Result) -> list[Json]:
     """The samples of a result: one a pair, or one of the whole text. `related`: there is something to look at."""
     if record.mentions or record.regions:
-        linked = {frozenset((one.head, one.tail)) for one in result.relations}
+        names = _names(record)
+        linked = {(frozenset((one.head, one.tail)), one.label) for one in result.relations}
         return [
-            _sample(record, one.head, one.tail, _answer(one.label, one.problems))
-            | {"related": frozenset((one.head, one.tail)) in linked}
+            _pair(one.head, one.tail, names, _answer(one.label, one.problems))
+            | {"related": (frozenset((one.head, one.tail)), _undirected(one.label or "")) in linked}
             for one in result.answers
         ]
     found = _found(result, units(record.text))
-    return [_sample(record, None, None, _answer("", result.problems) | {"found": found})]
+    return [_whole(_answer("", result.problems) | {"found": found})]
 
 
 def written(answer: Answer) -> Told:
@@ -53,27 +68,27 @@ def written(answer: Answer) -> Told:
 
 
 def _answer(label: str | None, problems: Sequence[str]) -> Json:
-    rest: Json = {"found": None, "labels": [], "right": None, "errors": [], "rewards": [], "drawn": 1, "passed": 0}
+    rest: Json = {"found": None, "right": None, "errors": [], "rewards": [], "drawn": 1, "passed": 0}
     return {"answer": label, "problems": list(problems), **rest}
 
 
-def _sample(record: Record, head: str | None, tail: str | None, answer: Json) -> Json:
-    unit = units(record.text)
-    role = {head: "head", tail: "tail"}
-    names = {region.id: f"box {number}" for number, region in enumerate(record.regions, 1)}
-    names |= {mention.id: mention.text for mention in record.mentions}
-    return {
-        "text": record.text[:MAX_CHARACTERS] + (" …" if len(record.text) > MAX_CHARACTERS else ""),
-        "task": "extract" if head is None else "pair",
-        "title": [] if head is None else [names[head], names[str(tail)]],
-        "marks": [[unit(m.start), unit(m.end), role.get(m.id, "other")] for m in record.mentions],
-        "boxes": [[*region.box, names[region.id], role.get(region.id, "")] for region in record.regions],
-        "gold": None,
-        "labels": [],
-        "rate": None,
-        "pic": None if record.image is None else 0,
-        "answers": [answer],
-    }
+def _names(record: Record) -> dict[str, str]:
+    boxes = {region.id: f"box {number}" for number, region in enumerate(record.regions, 1)}
+    return boxes | {mention.id: mention.text for mention in record.mentions}
+
+
+def _undirected(label: str) -> str:
+    return next((label.removesuffix(order) for order in DIRECTIONS if label.endswith(order)), label)
+
+
+def _pair(head: str | None, tail: str | None, names: dict[str, str], answer: Json) -> Json:
+    """`pair` are the ids of two things of the scene, for the same words may be marked twice."""
+    pair = [str(head), str(tail)]
+    return {"task": "pair", "pair": pair, "title": [names[id_] for id_ in pair], "answers": [answer]}
+
+
+def _whole(answer: Json) -> Json:
+    return {"task": "extract", "pair": [], "title": [], "answers": [answer]}
 
 
 def _found(result: Result, unit: Callable[[int], int]) -> Json:

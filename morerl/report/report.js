@@ -28,10 +28,7 @@ function show(i, remember = true) {
   stage.classList.toggle("extraction", sample.task !== "pair");
   stage.replaceChildren(...(sample.task === "pair" ? pairParts(sample) : extractionParts(sample)), make("p", { class: "hint id" }, sample.id));
   showAnswers(sample);
-  const text = stage.querySelector(".text");
-  const first = stage.querySelector(".text [id]");
-  if (first && first.offsetTop > text.clientHeight) text.scrollTop = first.offsetTop - text.clientHeight / 3;
-  text.addEventListener("scroll", () => link(stage), { passive: true });
+  reveal(stage);
   lines();
   if (remember) history.replaceState(null, "", `#sample=${encodeURIComponent(sample.id)}`);
 }

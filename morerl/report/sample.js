@@ -31,13 +31,16 @@ function boxesOf(sample) {
 }
 
 function tagsOf(sample) {
-  return sample.boxes.filter((box) => box[5]).map(([x1, y1, , , , role]) => {
-    const tag = make("span", { class: `tag ${role}` }, role);
-    // through the object model: the page's policy refuses style attributes
-    tag.style.left = `${x1 * 100}%`;
-    tag.style.top = `${y1 * 100}%`;
-    return tag;
-  });
+  return sample.boxes.filter((box) => box[5]).map(([x1, y1, x2, , , role]) => tagAt([x1, y1, x2], role, role));
+}
+
+function tagAt([x1, y1, x2], kind, words) {
+  const tag = make("span", { class: `tag ${kind}` }, words);
+  // through the object model: the page's policy refuses style attributes
+  if (x1 < 0.8) tag.style.left = `${x1 * 100}%`;
+  else tag.style.right = `${(1 - x2) * 100}%`; // or it would stand out of the picture
+  tag.style.top = `${y1 * 100}%`;
+  return tag;
 }
 
 // ---- a pair: text with head and tail, and the relation between them
@@ -133,6 +136,16 @@ function link(stage) {
 
 function middleOf(rect) {
   return rect.left + rect.width / 2;
+}
+
+// a long text is scrolled to what is asked about, and the lines follow
+function reveal(stage) {
+  const text = stage.querySelector(".text");
+  const first = text?.querySelector("[id]");
+  if (!first) return;
+  const behind = first.getBoundingClientRect().top - text.getBoundingClientRect().top;
+  if (behind > text.clientHeight) text.scrollTop = behind - text.clientHeight / 3;
+  text.addEventListener("scroll", () => link(stage), { passive: true });
 }
 
 function anchorOf(stage, role) {

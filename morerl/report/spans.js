@@ -110,18 +110,19 @@ function legendOf(items) {
 }
 
 function nowhereOf(entities) {
-  const chips = entities.map(({ item, kind }) => make("bdi", { class: `chip ${kind}` }, `${item[3]} [${item[2]}]`));
+  const chips = entities.map(({ item, kind }) => make("bdi", { class: `chip ${kind}` }, item[2] ? `${item[3]} [${item[2]}]` : item[3]));
   return make("p", { class: "nowhere" }, "Not in the text: ", ...chips);
 }
 
 function light(view, chosen) {
   view.layer.classList.toggle("one", chosen >= 0);
-  for (const node of view.layer.querySelectorAll("g")) node.classList.toggle("on", Number(node.dataset.relation) === chosen);
+  for (const node of view.layer.children) node.classList.toggle("on", Number(node.dataset.relation) === chosen);
 }
 
 // ---- arcs
 
 const LABELLED = 10; // with more arcs their labels would lie over each other; the list below names them
+const MOST = 80; // characters of a label over an arc
 
 function drawArcs(view) {
   const { flow, layer, relations, spans } = view;
@@ -133,8 +134,9 @@ function drawArcs(view) {
     .filter((arc) => arc.head && arc.tail);
   spread(arcs);
   layer.classList.toggle("many", arcs.length > LABELLED);
-  const taken = [];
-  for (const arc of arcs) layer.append(arcNode(arc, arcs.length <= LABELLED, taken));
+  const room = { width: base.width, measure: widthIn(layer), taken: [] };
+  // labels last, or the arcs behind theirs would be drawn over them
+  layer.append(...arcs.map(arcNode), ...arcs.map((arc) => labelNode(arc, arcs.length <= LABELLED, room)));
 }
 
 function anchorAbove(span, base) {
@@ -156,16 +158,40 @@ function spread(arcs) {
   }
 }
 
-function arcNode({ i, kind, label, from, to }, labelled, taken) {
+function riseOf([x1, y1], [x2, y2]) {
+  return y1 === y2 ? Math.min(30, 12 + Math.abs(x2 - x1) / 10) : 26;
+}
+
+function arcNode({ i, kind, from, to }) {
   const [[x1, y1], [x2, y2]] = [from, to];
-  const rise = y1 === y2 ? Math.min(30, 12 + Math.abs(x2 - x1) / 10) : 26;
+  const rise = riseOf(from, to);
   const d = `M${x1},${y1}C${x1},${y1 - rise} ${x2},${y2 - rise} ${x2},${y2}M${x2 - 3.5},${y2 - 6}L${x2},${y2}L${x2 + 3.5},${y2 - 6}`;
-  const along = (t) => bezier([from, [x1, y1 - rise], [x2, y2 - rise], to], t);
-  const [x, y] = freePlace(along, label.length * 3.3, y1 === y2 ? [0.5, 0.35, 0.65, 0.2, 0.8] : [0.88, 0.12, 0.8, 0.2, 0.5], taken);
-  const group = draw("g", { class: `${kind}${labelled ? " labelled" : ""}`, "data-relation": i });
-  const words = draw("text", { x, y: y - 3, "text-anchor": "middle" }, label);
-  group.append(draw("path", { d, class: "halo" }), draw("path", { d, class: "line" }), words);
+  const group = draw("g", { class: kind, "data-relation": i });
+  group.append(draw("path", { d, class: "halo" }), draw("path", { d, class: "line" }));
   return group;
+}
+
+function labelNode({ i, kind, label, from, to }, labelled, room) {
+  const rise = riseOf(from, to);
+  const along = (t) => bezier([from, [from[0], from[1] - rise], [to[0], to[1] - rise], to], t);
+  const words = cut(label, room);
+  const [x, y] = freePlace(along, room.measure(words) / 2 + 1, from[1] === to[1] ? [0.5, 0.35, 0.65, 0.2, 0.8] : [0.88, 0.12, 0.8, 0.2, 0.5], room);
+  return draw("text", { x, y: y - 3, "text-anchor": "middle", class: `${kind}${labelled ? " labelled" : ""}`, "data-relation": i }, words);
+}
+
+// how wide words are as a label, shown or not
+function widthIn(layer) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `600 11px ${getComputedStyle(layer).fontFamily}`;
+  return (words) => pen.measureText(words).width;
+}
+
+// a label as far as it has room; the list below has all of it
+function cut(label, { width, measure }) {
+  if (measure(label.slice(0, MOST)) <= width - 2 && label.length <= MOST) return label;
+  const letters = [...label.slice(0, MOST)];
+  while (letters.length && measure(`${letters.join("")}…`) > width - 2) letters.pop();
+  return `${letters.join("")}…`;
 }
 
 function bezier([a, b, c, d], t) {
@@ -173,10 +199,13 @@ function bezier([a, b, c, d], t) {
   return [0, 1].map((k) => u ** 3 * a[k] + 3 * u * u * t * b[k] + 3 * u * t * t * c[k] + t ** 3 * d[k]);
 }
 
-// the first place along an arc where its label lies over no other; ends first between lines, for there no words stand
-function freePlace(along, half, tries, taken) {
+// the first place along an arc where its label is within the text's sides and over no other; ends first between lines,
+// for there no words stand
+function freePlace(along, half, tries, { width, taken }) {
+  const within = ([x, y]) => [Math.max(Math.min(x, width - half), half), y];
   const clear = ([x, y]) => taken.every((one) => Math.abs(one.x - x) > one.half + half || Math.abs(one.y - y) > 11);
-  const [x, y] = tries.map(along).find(clear) ?? along(tries[0]);
+  const places = tries.map(along).map(within);
+  const [x, y] = places.find(clear) ?? places[0];
   taken.push({ x, y, half });
-  return [Math.max(x, half), y];
+  return [x, y];
 }
