@@ -53,6 +53,13 @@ def f1_on_test(run: Path, stage: str) -> float:
     return value
 
 
+def outcomes(run: Path, stage: str) -> dict[str, int]:
+    """How many test samples of a run's stage were right, right_none, spurious, missed and so on."""
+    metrics = run / "predictions" / f"{stage}.test.metrics.json"
+    counts: dict[str, int] = json.loads(metrics.read_text(encoding="utf-8"))["errors"]
+    return counts
+
+
 def is_scored(run: Path, stage: str) -> bool:
     """Has the run been predicted and scored?"""
     return (run / "predictions" / f"{stage}.test.metrics.json").is_file()

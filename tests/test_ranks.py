@@ -23,6 +23,7 @@ HOME = Path(__file__).parents[1]
 LAUNCHERS = HOME / "configs" / "accelerate"
 ENGINES = ("ddp", "zero2", "zero3", "fsdp2")
 ADAPTIVE = {"strategy": "adaptive", "refill": 1.0, "replay": 0.25}
+SHARDED = f"{os.environ.get('MORERL_ADAPTIVE_ON', 'zero3')} adaptive"  # fsdp2, ddp and zero2 end alike
 SEED = 6  # of the adaptive runs: one whose four windows are of both kinds
 GLOO = {"use_cpu": False, "ddp_backend": "gloo"}  # accelerate leaves DeepSpeed and FSDP out where use_cpu is said
 NOT_EQUAL = {"epoch", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
@@ -86,13 +87,13 @@ def on_two_cpus(engine, folder):
 def runs(settings_of):
     """Folders of GRPO runs: `one` rank, undisturbed, and each engine's, of which a rank is killed in step three.
 
-    `one adaptive` and `ddp adaptive` are two more.
+    `one adaptive` and SHARDED, the adaptive run on an engine that shards the weights, are two more.
     """
     one = settings_of("one", per_device_train_batch_size=8)
     alone = [one, settings_of("one adaptive", ADAPTIVE, per_device_train_batch_size=8)]
     jobs = [{"launcher": None, "settings": str(settings), "kill_after": None} for settings in alone]
     every = {engine: settings_of(engine, **({} if engine == "ddp" else GLOO)) for engine in ENGINES}
-    for name, settings in {**every, "ddp adaptive": settings_of("ddp adaptive", ADAPTIVE)}.items():
+    for name, settings in {**every, SHARDED: settings_of(SHARDED, ADAPTIVE, **GLOO)}.items():
         job = {"launcher": on_two_cpus(name.split()[0], one.parent), "settings": str(settings)}
         jobs += [{**job, "kill_after": 3}, {**job, "kill_after": None}]
     (one.parent / "jobs.json").write_text(json.dumps(jobs))
@@ -103,7 +104,7 @@ def runs(settings_of):
     alone, killed, well = codes[:2], codes[2::2], codes[3::2]
     assert (alone, well) == ([[0], [0]], [[0, 0]] * (len(ENGINES) + 1)), done.stderr[-6000:]
     assert all(-signal.SIGKILL in ranks and 0 not in ranks for ranks in killed)
-    return {name: one.parent / name for name in ("one", "one adaptive", *ENGINES, "ddp adaptive")}
+    return {name: one.parent / name for name in ("one", "one adaptive", *ENGINES, SHARDED)}
 
 
 def log_of(run):
@@ -143,7 +144,7 @@ def test_two_ranks_end_with_the_weights_of_one(runs, engine, abrupt_model):
 
 def test_adaptive_windows_are_those_of_one_rank(runs):
     """The refills' places lie on the ranks as they fall; a rank with fewer generates idle ones, told of nowhere."""
-    one, two = ((runs[name] / "schedule.jsonl").read_text() for name in ("one adaptive", "ddp adaptive"))
+    one, two = ((runs[name] / "schedule.jsonl").read_text() for name in ("one adaptive", SHARDED))
     assert two == one
     lines = [json.loads(line) for line in one.splitlines()]
     kinds = [{prompt["id"].startswith("text") for prompt in line["prompts"]} for line in lines]
@@ -154,18 +155,18 @@ def test_adaptive_windows_are_those_of_one_rank(runs):
     assert any(half.count(0) != half.count(1) for half in halves)  # one rank had more to generate than the other
     ends = [
         json.loads((runs[n] / "grpo/checkpoints/checkpoint-4/rank-0.json").read_text())
-        for n in ("one adaptive", "ddp adaptive")
+        for n in ("one adaptive", SHARDED)
     ]
     assert ends[0]["standing"] == ends[1]["standing"]
 
 
 def test_adaptive_training_is_that_of_one_rank(runs):
-    one, two = log_of(runs["one adaptive"]), log_of(runs["ddp adaptive"])
+    one, two = log_of(runs["one adaptive"]), log_of(runs[SHARDED])
     for mine, theirs in zip(one, two, strict=True):
         assert mine.pop("num_tokens", 0) <= theirs.pop("num_tokens", 0)  # idle prompts are read too
         assert theirs == pytest.approx(mine, rel=1e-5, abs=1e-6)
     last = "grpo/checkpoints/checkpoint-4"
-    assert furthest(weights_of(runs["one adaptive"] / last), weights_of(runs["ddp adaptive"] / last)) < 1e-5
+    assert furthest(weights_of(runs["one adaptive"] / last), weights_of(runs[SHARDED] / last)) < 1e-5
 
 
 @pytest.mark.parametrize("engine", ENGINES)
