@@ -201,6 +201,30 @@ def test_labels_without_a_sample_are_said_to_weigh_on_the_macro_figures(run):
     assert said not in with_absent(LABELS[1], protocol="sem2010")  # whose average leaves them out
 
 
+def ended(run: Path, **done) -> None:
+    (run / "grpo" / "done.json").write_text(json.dumps(done))
+
+
+def test_windows_that_were_planned_and_never_trained_are_not_shown_as_trained(run):
+    row = '<tr><th>{}</th><td class="n">60</td><td class="n">{}</td>'
+    whole = written(run)[0]
+    assert "Planned" not in whole and row.format(4, 7) in whole
+    ended(run, steps=8)
+    text, _, _ = written(run)
+    assert "Planned 18 windows, trained 8: the run went to step 8." in text
+    assert row.format(1, 60) in text and "<th>3</th>" not in text and "ends at" in text
+    write_report(run, run / "report.html", against=shutil.copytree(run, run.parent / "other"))
+    assert "other: Planned 18 windows, trained 8" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_stopped_is_cut_at_the_last_step_it_logged(run):
+    log = run / "grpo" / "log.jsonl"
+    log.write_text("".join(line + "\n" for line in log.read_text().splitlines() if json.loads(line)["step"] < 4))
+    assert "trained 3: the run went to step 3." in written(run)[0]
+    log.write_text("")
+    assert "how many were trained is not known" in written(run)[0]
+
+
 def test_a_torn_log_keeps_its_good_lines(run):
     with (run / "grpo" / "log.jsonl").open("a") as file:
         file.write('{"step": 60, "lo')

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable
 
 from morerl.report.charts import Chart, Point, Series, line_chart
-from morerl.report.notes import is_number
-from morerl.report.read import LogLine
+from morerl.report.notes import LogLine, is_number
 
 # title, unit, pattern of the metric; a named group is what the legend says
 CHARTS = (

@@ -14,12 +14,12 @@ from typing import Any
 from morerl.config import dump_settings, load_settings
 from morerl.errors import DataError
 from morerl.jsonl import read_records
-from morerl.report.notes import Notes, is_number, numbers, read, read_object
+from morerl.report.ended import Kept, kept, last_step, read_ended
+from morerl.report.notes import LogLine, Notes, is_number, numbers, read, read_object
 from morerl.report.sets import Answered, by_stage, read_sets
 from morerl.schema import Rated
 from morerl.settings import Settings
 
-LogLine = dict[str, Any]
 # A run's own config.yaml and run.json, or else those of the latest stage that left them.
 LATEST_FIRST = ("test", "grpo", "rate", "sft", "teach", "draw")
 
@@ -35,6 +35,7 @@ class Run:
     about: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_memory_mb: float | None = None
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict)
     logs: dict[str, list[LogLine]] = field(default_factory=dict)
     schedule: list[LogLine] = field(default_factory=list)
     rated: list[Rated] = field(default_factory=list)
@@ -45,6 +46,14 @@ class Run:
     def seed(self) -> int:
         """The run's seed; 0 where the settings are missing."""
         return self.settings.run.seed if self.settings else 0
+
+    def last_step(self, stage: str) -> float | None:
+        """The step a stage went to; None where that is not known."""
+        return last_step(self.ended.get(stage, {}), self.logs.get(stage, []))
+
+    def kept(self, stage: str) -> Kept | None:
+        """The step whose model a stage kept; None where it does not say."""
+        return kept(self.folder, stage, self.ended.get(stage, {}), self.last_step(stage))
 
 
 def read_run(run_dir: Path) -> Run:
@@ -63,6 +72,7 @@ def read_run(run_dir: Path) -> Run:
         about=read(notes, _home(run_dir, "run.json"), "run.json", read_object, {}),
         seconds=numbers(figures.get("seconds")),
         peak_memory_mb=peak if is_number(peak) else None,
+        ended=read_ended(run_dir),
         logs=_read_logs(notes, run_dir),
         schedule=_read_log(notes, run_dir, "schedule.jsonl"),
         rated=read(notes, run_dir, "rated.jsonl", lambda path: list(read_records(path, Rated)), []),

@@ -48,6 +48,7 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
     told = packed([told for one in shown for told in one.told])
     script, style = "".join(map(asset, SCRIPTS)), asset("report.css") + asset("browser.css")
     template = environment().get_template("report.html.jinja")
+    trained, other = schedule.trained(run), versus and schedule.trained(versus.run)
     return template.render(
         policy=policy(script, style),
         script=Markup(script),
@@ -58,8 +59,12 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
         views=[_view(*pair) for pair in zip(judged, shown, strict=True)],
         times=figures.bars(run.seconds, of_sum=True),
         difficulty=figures.difficulty(run.rated),
-        epochs=schedule.epochs(run.schedule),
-        mixing=schedule.schedule_charts(run.schedule, versus and (versus.schedule, versus.name, run.name)),
+        trained=trained.said,
+        other_trained=other.said if other else "",
+        epochs=schedule.epochs(trained.windows),
+        mixing=schedule.schedule_charts(
+            trained.windows, (other.windows, versus.name, run.name) if versus and other else None
+        ),
         unparseable=UNPARSEABLE,
         curves=_curves(run, versus),
         samples=any(one.samples for one in shown),
@@ -122,8 +127,8 @@ def _pictures(shown: list[Shown], room: int) -> Markup:
 
 
 def _curves(run: Run, versus: Versus | None) -> dict[str, list[charts.Chart]]:
-    stages = list(dict.fromkeys([*run.logs, *(versus.logs if versus else ())]))
+    stages = list(dict.fromkeys([*run.logs, *(versus.run.logs if versus else ())]))
     return {
-        stage: stage_charts(run.logs.get(stage, []), versus and (versus.logs.get(stage, []), versus.name, run.name))
+        stage: stage_charts(run.logs.get(stage, []), versus and (versus.run.logs.get(stage, []), versus.name, run.name))
         for stage in stages
     }
