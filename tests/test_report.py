@@ -225,6 +225,19 @@ def test_a_run_that_was_stopped_is_cut_at_the_last_step_it_logged(run):
     assert "how many were trained is not known" in written(run)[0]
 
 
+def test_the_step_that_was_kept_is_said_and_marked_on_dev(run):
+    assert 'class="kept"' not in written(run)[0]
+    ended(run, steps=59, dev={"step": 20, "value": 46.666})
+    text, _, _ = written(run)
+    assert "Kept: step 20 of 59, 46.7 on dev, the best." in text
+    assert text.split("<figcaption>F1 on dev")[2].split("</figure>")[0].count('class="kept"') == 1
+    assert text.count('class="kept"') == 1
+    (run / "grpo" / "done.json").unlink()
+    (run / "grpo" / "model").mkdir()
+    (run / "grpo" / "model" / "dev.json").write_text('{"step": 0, "value": 41.0}')
+    assert "Kept: step 0, 41.0 on dev: the untrained start, the very model that grpo began with" in written(run)[0]
+
+
 def test_a_torn_log_keeps_its_good_lines(run):
     with (run / "grpo" / "log.jsonl").open("a") as file:
         file.write('{"step": 60, "lo')

@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A line chart in a WIDTH x HEIGHT drawing."""
+    """A line chart in a WIDTH x HEIGHT drawing; `mark` is a place across that is pointed out."""
 
     title: str
     unit: str
@@ -56,12 +56,22 @@ class Chart:
     lines: tuple[Line, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
+    mark: Tick | None = None
 
 
 def line_chart(
-    title: str, series: Series, *, unit: str = "", x_label: str = "step", against: Against | None = None
+    title: str,
+    series: Series,
+    *,
+    unit: str = "",
+    x_label: str = "step",
+    against: Against | None = None,
+    mark: tuple[float, str] | None = None,
 ) -> Chart | None:
-    """A chart of the series that have points, finite ones; None if none has any. `against`: another run's, dashed."""
+    """A chart of the series that have points, finite ones; None if none has any. `against`: another run's, dashed.
+
+    `mark`: where on the x axis something is to be pointed out, and what.
+    """
     lines = _named(series, against) if against else [(name, n, False, p) for n, (name, p) in enumerate(series.items())]
     kept = [(name, color, dashed, sorted(points)) for name, color, dashed, points in lines if points]
     if not kept:
@@ -79,6 +89,7 @@ def line_chart(
         lines=tuple(_line(name, color, dashed, points, across, up) for name, color, dashed, points in kept),
         x_ticks=tuple(Tick(at=across(value), text=number(value)) for value in x_values),
         y_ticks=tuple(Tick(at=up(value), text=number(value)) for value in y_values),
+        mark=Tick(at=across(mark[0]), text=mark[1]) if mark and x_low <= mark[0] <= x_high else None,
     )
 
 

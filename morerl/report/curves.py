@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable
 
 from morerl.report.charts import Chart, Point, Series, line_chart
+from morerl.report.ended import Kept
 from morerl.report.notes import LogLine, is_number
 
+DEV = "F1 on dev"
 # title, unit, pattern of the metric; a named group is what the legend says
 CHARTS = (
     ("Loss", "", r"(?P<name>loss|eval_loss)"),
@@ -20,19 +22,22 @@ CHARTS = (
     ("Entropy", "nats a token", r"(?P<name>entropy)"),
     ("Gradient norm", "", r"(?P<name>grad_norm)"),
     ("Adaptive mixing", "share: refilled of a window, the others of all samples", r"mixing/(?P<name>.+)"),
-    ("F1 on dev", "per cent, greedy decoding", r"(?P<name>dev_f1)|dev/(?P<corpus>.+)"),
+    (DEV, "per cent, greedy decoding", r"(?P<name>dev_f1)|dev/(?P<corpus>.+)"),
 )
 
 
-def stage_charts(log: list[LogLine], against: tuple[list[LogLine], str, str] | None = None) -> list[Chart]:
-    """The charts a stage's log has points for, in the order of CHARTS.
+def stage_charts(
+    log: list[LogLine], against: tuple[list[LogLine], str, str] | None = None, kept: Kept | None = None
+) -> list[Chart]:
+    """The charts a stage's log has points for, in the order of CHARTS; the step it kept is marked in that of dev.
 
     `against`: the same log of another run, its name, and the name of the run itself.
     """
     charts = []
     for title, unit, pattern in CHARTS:
         other = (_series(against[0], pattern), *against[1:]) if against else None
-        charts.append(line_chart(title, _series(log, pattern), unit=unit, against=other))
+        mark = (kept.step, "kept") if kept and title == DEV else None
+        charts.append(line_chart(title, _series(log, pattern), unit=unit, against=other, mark=mark))
     return [chart for chart in charts if chart]
 
 

@@ -11,10 +11,6 @@ from typing import Any, NamedTuple
 from morerl.report.notes import LogLine, is_number, read, read_object
 
 TIMED = ("sft", "rate", "grpo")  # the stages that write down how long they took
-START = {
-    "sft": "the untrained start",
-    "grpo": "the model that GRPO began with",
-}
 
 
 class Kept(NamedTuple):
@@ -49,7 +45,7 @@ def kept(run_dir: Path, stage: str, done: dict[str, Any], last: float | None) ->
         return None
     score = f", {dev['value']:.1f} on dev" if is_number(dev.get("value")) else ""
     if step == 0:
-        start = START.get(stage, "the model as it was before")
+        start = f"the untrained start, the very model that {stage} began with"
         return Kept(0.0, f"Kept: step 0{score}: {start}, for no later step was better on dev.")
     of = f" of {last:.0f}" if last is not None else ""
     return Kept(float(step), f"Kept: step {step:.0f}{of}{score}, the best.")

@@ -129,6 +129,10 @@ def _pictures(shown: list[Shown], room: int) -> Markup:
 def _curves(run: Run, versus: Versus | None) -> dict[str, list[charts.Chart]]:
     stages = list(dict.fromkeys([*run.logs, *(versus.run.logs if versus else ())]))
     return {
-        stage: stage_charts(run.logs.get(stage, []), versus and (versus.run.logs.get(stage, []), versus.name, run.name))
+        stage: stage_charts(
+            run.logs.get(stage, []),
+            versus and (versus.run.logs.get(stage, []), versus.name, run.name),
+            run.kept(stage),
+        )
         for stage in stages
     }
