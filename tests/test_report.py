@@ -238,6 +238,14 @@ def test_the_step_that_was_kept_is_said_and_marked_on_dev(run):
     assert "Kept: step 0, 41.0 on dev: the untrained start, the very model that grpo began with" in written(run)[0]
 
 
+def test_parts_of_the_reward_are_said_to_be_unweighted_and_solved_is_none(run):
+    log = [{"step": n, "reward": 2.5, "rewards/answer/mean": 0.9, "rewards/solved/mean": 0.8} for n in (1, 2)]
+    (run / "grpo" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+    chart = written(run)[0].split("<figcaption>Reward, by part")[1].split("</figure>")[0]
+    assert "parts before their weights, all parts: the weighted sum" in chart
+    assert "all parts <b>2.5" in chart and "answer <b>0.9" in chart and "solved" not in chart
+
+
 def test_a_torn_log_keeps_its_good_lines(run):
     with (run / "grpo" / "log.jsonl").open("a") as file:
         file.write('{"step": 60, "lo')

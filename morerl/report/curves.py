@@ -10,10 +10,12 @@ from morerl.report.ended import Kept
 from morerl.report.notes import LogLine, is_number
 
 DEV = "F1 on dev"
+PARTS = "mean over the batch; parts before their weights, all parts: the weighted sum"
+# `solved` is what adaptive mixing counts a sample's rollouts by: it is logged as a part, and earns nothing
 # title, unit, pattern of the metric; a named group is what the legend says
 CHARTS = (
     ("Loss", "", r"(?P<name>loss|eval_loss)"),
-    ("Reward, by part", "mean over the batch", r"(?P<name>reward)|rewards/(?P<part>.+)/mean"),
+    ("Reward, by part", PARTS, r"(?P<name>reward)|rewards/(?P<part>(?!solved/).+)/mean"),
     ("Groups whose rewards are all equal", "share; these teach nothing", r"(?P<name>frac_reward_zero_std)"),
     ("Spread of the reward within a group", "standard deviation", r"(?P<name>reward_std)"),
     ("Completion length", "tokens, mean", r"(?P<name>completions/mean_length)"),
