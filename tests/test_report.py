@@ -246,6 +246,14 @@ def test_parts_of_the_reward_are_said_to_be_unweighted_and_solved_is_none(run):
     assert "all parts <b>2.5" in chart and "answer <b>0.9" in chart and "solved" not in chart
 
 
+def test_times_are_those_of_the_stages_where_nobody_kept_them_together(run):
+    (run / "metrics.json").unlink()
+    assert "No stage has written down its time" in written(run)[0]
+    ended(run, steps=59, seconds=4000.0)
+    time = written(run)[0].split('id="time"')[1].split("</section>")[0]
+    assert "<th>grpo</th>" in time and "1 h 06 min" in time and "As grpo wrote down" in time
+
+
 def test_a_torn_log_keeps_its_good_lines(run):
     with (run / "grpo" / "log.jsonl").open("a") as file:
         file.write('{"step": 60, "lo')

@@ -14,7 +14,7 @@ from typing import Any
 from morerl.config import dump_settings, load_settings
 from morerl.errors import DataError
 from morerl.jsonl import read_records
-from morerl.report.ended import Kept, kept, last_step, read_ended
+from morerl.report.ended import Kept, kept, last_step, read_ended, seconds
 from morerl.report.notes import LogLine, Notes, is_number, numbers, read, read_object
 from morerl.report.sets import Answered, by_stage, read_sets
 from morerl.schema import Rated
@@ -63,22 +63,31 @@ def read_run(run_dir: Path) -> Run:
     notes: Notes = {}
     settings = read(notes, _home(run_dir, "config.yaml"), "config.yaml", load_settings, None)
     figures = read({}, run_dir, "metrics.json", read_object, {})
-    peak = figures.get("peak_memory_mb")
+    peak, ended = figures.get("peak_memory_mb"), read_ended(run_dir)
     return Run(
         name=run_dir.resolve().name,
         folder=run_dir,
         settings=settings,
         config_text=dump_settings(settings) if settings else "",
         about=read(notes, _home(run_dir, "run.json"), "run.json", read_object, {}),
-        seconds=numbers(figures.get("seconds")),
+        seconds=numbers(figures.get("seconds")) or _by_stage(notes, seconds(ended)),
         peak_memory_mb=peak if is_number(peak) else None,
-        ended=read_ended(run_dir),
+        ended=ended,
         logs=_read_logs(notes, run_dir),
         schedule=_read_log(notes, run_dir, "schedule.jsonl"),
         rated=read(notes, run_dir, "rated.jsonl", lambda path: list(read_records(path, Rated)), []),
         sets=read_sets(notes, run_dir, settings),
         notes=notes,
     )
+
+
+def _by_stage(notes: Notes, found: dict[str, float]) -> dict[str, float]:
+    """What the stages wrote down of themselves, with a word on what that leaves out."""
+    if found:
+        notes["time"] = f"As {', '.join(found)} wrote down; a stage that was resumed counts from there on."
+    else:
+        notes["time"] = "No stage has written down its time: neither metrics.json nor a stage's done.json has seconds."
+    return found
 
 
 def _home(run_dir: Path, name: str) -> Path:
