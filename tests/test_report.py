@@ -477,6 +477,31 @@ def test_ticks_are_round_and_enclose_the_values():
         assert 2 <= len(found) <= 8
 
 
+@pytest.mark.parametrize("low, high, bounds", [(0, 0, (0, 100)), (100, 100, (0, 100)), (1, 1, (0, 1)), (0, 0, (0, 1))])
+def test_ticks_show_nothing_that_cannot_be(low, high, bounds):
+    found = ticks(low, high, bounds=bounds)
+    assert found[0] <= low and found[-1] >= high and len(found) > 1
+    assert bounds[0] <= found[0] and found[-1] <= bounds[1]
+
+
+def test_charts_of_rates_keep_to_them(run):
+    rows = [{"step": 0, "dev_f1": 0.0}, {"step": 1, "frac_reward_zero_std": 1.0, "completions/mean_length": 0.0}]
+    (run / "grpo" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    charts = written(run)[0].split('id="curves"')[1].split("<h3>grpo")[1].split("</section>")[0]
+    said = {float(number) for number in re.findall(r"<text [^>]*>([-\d.]+)</text>", charts)}
+    assert min(said) == 0 and max(said) < 3  # steps 0 to 2 beside the rates
+
+
+def test_an_interval_without_a_width_is_no_interval(run):
+    figures = json.loads((run / "metrics.json").read_text())
+    figures["sft"] |= {"primary": {"name": "micro_f1", "value": 0.0}, "ci95": {"micro_f1": [0.0, 0.0]}}
+    (run / "metrics.json").write_text(json.dumps(figures))
+    text, _, _ = written(run)
+    assert "0.0 to 0.0" not in text and "0.0 – 0.0" not in text
+    assert "every resample gives the same, so the bootstrap cannot tell" in text and ">cannot tell</td>" in text
+    assert "63.8 – 71.8" in text
+
+
 def test_thinning_keeps_spikes():
     points = [(float(n), 0.0) for n in range(10_000)]
     points[5_003] = (5_003.0, 9.0)

@@ -62,10 +62,10 @@ def schedule_charts(windows: Windows, against: tuple[Windows, str, str] | None =
         ("What a window holds", "share of its prompts, by why they were drawn", _shares),
         ("Pass rate of what is drawn", "mean, as known before the draw", _rates),
     )
-    charts = [
-        line_chart(title, series(windows), unit=unit, against=(series(against[0]), *against[1:]) if against else None)
-        for title, unit, series in pairs
-    ]
+    charts = []
+    for title, unit, series in pairs:
+        other = (series(against[0]), *against[1:]) if against else None
+        charts.append(line_chart(title, series(windows), unit=unit, bounds=(0.0, 1.0), against=other))
     return [chart for chart in charts if chart]
 
 

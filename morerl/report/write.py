@@ -87,6 +87,7 @@ def _view(judged: Judged, shown: Shown) -> dict[str, Any]:
         "results": figures.results(metrics),
         "groups": figures.group_rows(metrics),
         "difference": difference if isinstance(difference, Comparison) else None,
+        "flat": isinstance(difference, Comparison) and figures.is_flat(difference.ci95),
         "no_difference": difference if isinstance(difference, str) else "",
         "labels": tables.label_groups(metrics, one.spec),
         "meanings": tables.meanings(one.spec),
