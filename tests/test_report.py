@@ -32,14 +32,17 @@ from morerl.evaluation import score_files
 from morerl.guidelines import load_spec
 from morerl.prompts.parse import Parsed
 from morerl.report import write_report
+from morerl.report.against import beside, paired
 from morerl.report.browser import choose, units
 from morerl.report.chain import pieces
 from morerl.report.charts import line_chart, thin, ticks
 from morerl.report.judged import Verdict, outcome, verdict
 from morerl.report.page import packed, script_json
 from morerl.report.pictures import gallery
+from morerl.report.read import read_run
 from morerl.report.said import MAX_CHARACTERS, split_thought, steps
 from morerl.schema import Gold
+from morerl.scoring.compare import Comparison
 
 ROOT = Path(__file__).parents[1]
 
@@ -399,6 +402,10 @@ def test_two_runs_stand_side_by_side_with_their_paired_difference(tmp_path):
         gold = tmp_path / "extract-data" / "test.jsonl"
         score_files(gold, predictions, "scier", predictions.with_suffix(".metrics.json"))
     write_report(one, one / "against.html", against=other)
+    files = [str(folder / "predictions" / "grpo.test.jsonl") for folder in (other, one)]
+    CliRunner().invoke(app, ["compare", *files, "--out", str(tmp_path / "compared.json")])
+    compared = Comparison.model_validate_json((tmp_path / "compared.json").read_text())
+    assert paired(beside(read_run(one), read_run(other))[0].sets[0]) == compared
     page = Page(text := (one / "against.html").read_text(encoding="utf-8"))
     data = unpacked(page)
     assert data["stages"] == ["other", "one"]

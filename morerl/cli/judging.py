@@ -113,8 +113,8 @@ def compare(
     guidelines: Guidelines = None,
     figure: Annotated[str | None, typer.Option(help="default: the protocol's primary figure")] = None,
     draws: Annotated[
-        int, typer.Option(min=1, help="resamplings for the interval, and for p (the least is 1 / draws)")
-    ] = 2000,
+        int | None, typer.Option(min=1, help="resamplings for interval and p (the least is 1 / draws); default: 2000")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="write the comparison here (JSON)")] = None,
 ) -> None:
     """Compare two models on the same samples: is the difference more than chance?
@@ -126,7 +126,9 @@ def compare(
     with one_message():
         from morerl.evaluation import compare_runs
         from morerl.jsonl import write_json
+        from morerl.scoring.compare import DRAWS
 
+        draws = DRAWS if draws is None else draws
         result = compare_runs(a, b, gold=gold, guidelines=guidelines, protocol=protocol, figure=figure, draws=draws)
         show_comparison(result)
         if out is not None:

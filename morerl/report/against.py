@@ -14,10 +14,9 @@ from morerl.evaluation import compare_runs
 from morerl.report.read import Run
 from morerl.report.sets import Answered
 from morerl.schema import Sample
-from morerl.scoring.compare import Comparison
+from morerl.scoring.compare import DRAWS, Comparison
 
 T = TypeVar("T")
-DRAWS = 1000  # resamplings of a paired difference
 ELSEWHERE = (".dir", ".out")  # ends of settings that say where things lie
 
 
