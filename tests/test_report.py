@@ -443,6 +443,27 @@ def test_several_corpora_are_several_sets(tmp_path, run):
     assert '<select id="set"' in text and "rel_f1" in text and "67.8" in text
 
 
+def test_pictures_that_are_not_where_the_run_says_are_found_or_told_how_to_be(run, tmp_path):
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    lost = [one for one in written(run)[2]["pictures"] if isinstance(one, str)]
+    said = f"missing: a.png, under {tmp_path / 'pictures'} (data.image_root, relative to where the run was started;"
+    assert [one for one in lost if one.startswith(said)]
+    out = tmp_path / "page.html"
+    told = ["report", str(run), "--out", str(out), "--image-root", str(tmp_path / "moved")]
+    assert CliRunner().invoke(app, told).exit_code == 0
+    assert [one for one in unpacked(Page(out.read_text(encoding="utf-8")))["pictures"] if isinstance(one, list)]
+
+
+def test_a_run_folder_that_carries_its_data_and_pictures_may_be_moved(run, tmp_path):
+    (tmp_path / "pictures").rename(run / "raw")
+    (tmp_path / "data").rename(run / "data")
+    config = (run / "config.yaml").read_text().replace("dir: run\n", "dir: runs/x\n")
+    config = config.replace(str(tmp_path / "pictures"), "runs/x/raw").replace(str(tmp_path / "data"), "runs/x/data")
+    (run / "config.yaml").write_text(config)
+    _, _, data = written(run)
+    assert len(data["samples"]) == 24 and [one for one in data["pictures"] if isinstance(one, list)]
+
+
 def test_pictures_share_the_room_there_is(tmp_path):
     noise = Image.effect_noise((500, 400), 90).convert("RGB")
     for number in range(3):

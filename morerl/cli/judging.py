@@ -140,6 +140,7 @@ def report(
     run_dir: Annotated[Path, typer.Argument(help="a run's folder (run.dir)", show_default=False)],
     against: Annotated[Path | None, typer.Option(help="another run's folder, to lay beside it")] = None,
     out: Annotated[Path | None, typer.Option(help="default: RUN_DIR/report.html, or against-OTHER.html there")] = None,
+    image_root: Annotated[Path | None, typer.Option(help="where the pictures are, if not at data.image_root")] = None,
     inspect: Annotated[Path | None, typer.Option(help="write an inspect-ai log instead, a .eval file")] = None,
 ) -> None:
     """Look at a run: one HTML file that opens offline, with figures, curves and a browser of samples.
@@ -150,8 +151,8 @@ def report(
     """
     with one_message():
         if inspect is not None:
-            if against is not None or out is not None:
-                raise usage("--inspect writes one run's log to the file it names; leave out --against and --out")
+            if against is not None or out is not None or image_root is not None:
+                raise usage("--inspect writes one run's log to the file it names; leave out the other options")
             from morerl.report.inspect_log import write_inspect
 
             count = write_inspect(run_dir, inspect)
@@ -161,7 +162,7 @@ def report(
 
         name = "report.html" if against is None else f"against-{against.resolve().name}.html"
         out = out or run_dir / name
-        write_report(run_dir, out, against=against)
+        write_report(run_dir, out, against=against, image_root=image_root)
         say(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 

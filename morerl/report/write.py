@@ -7,6 +7,7 @@ the one stylesheet by hash: what slipped through would still not run.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,23 @@ MAX_BYTES = 28_000_000  # of the whole page; the pictures take what the rest lea
 SCRIPTS = ("theme.js", "data.js", "spans.js", "sample.js", "list.js", "filters.js", "report.js")
 
 
-def write_report(run_dir: Path, out: Path, *, against: Path | None = None, max_samples: int = MAX_SAMPLES) -> None:
+def write_report(
+    run_dir: Path,
+    out: Path,
+    *,
+    against: Path | None = None,
+    image_root: Path | None = None,
+    max_samples: int = MAX_SAMPLES,
+) -> None:
     """Writes the report of a run folder to `out`, atomically, with at most `max_samples` in its browser.
 
-    With `against`, another run's folder, the last stages of both stand side by side. A section whose file is missing
-    says so in its place. Raises DataError if there is no such folder.
+    With `against`, another run's folder, the last stages of both stand side by side. `image_root`: where the pictures
+    of every corpus are, instead of where the run's settings say. A section whose file is missing says so in its place.
+    Raises DataError if there is no such folder.
     """
     run, versus = read_run(run_dir), None
+    if image_root is not None:
+        run = replace(run, sets=[replace(one, image_root=image_root) for one in run.sets])
     if against is not None:
         run, versus = beside(run, read_run(against))
     write_page(out, render(run, versus, max_samples))
