@@ -150,7 +150,7 @@ def test_each_picture_is_embedded_once_and_a_bad_one_gives_its_reason(run):
 @pytest.mark.parametrize(
     "name, sentence",
     [
-        ("metrics.json", "metrics.json is not in the run folder."),
+        ("metrics.json", "No figures yet: morerl score CONFIG"),
         ("sft/log.jsonl", "sft/log.jsonl is not in the run folder."),
         ("schedule.jsonl", "schedule.jsonl is not in the run folder."),
         ("rated.jsonl", "rated.jsonl is not in the run folder."),
@@ -255,6 +255,36 @@ def test_times_are_those_of_the_stages_where_nobody_kept_them_together(run):
     ended(run, steps=59, seconds=4000.0)
     time = written(run)[0].split('id="time"')[1].split("</section>")[0]
     assert "<th>grpo</th>" in time and "1 h 06 min" in time and "As grpo wrote down" in time
+
+
+def test_what_nobody_scored_is_said_once_and_controls_alone_have_a_section(run):
+    (run / "metrics.json").unlink()
+    text, page, _ = written(run)
+    assert text.count("No figures yet") == 1 and "is not in the run folder" not in text
+    assert "controls" not in [attrs.get("id") for _, attrs in page.tags] and 'href="#labels"' not in text
+    for stage in ("sft", "grpo"):
+        (run / "predictions" / f"{stage}.test.metrics.json").write_text(json.dumps(metrics(60)))
+    text, page, _ = written(run)
+    assert 'href="#labels"' in text and "ontrols" not in text.split("<script")[0] and "No figures" not in text
+
+
+def test_controls_are_headed_by_the_official_figure(run):
+    assert '<th>Test</th><th class="n">micro_f1</th>' in written(run)[0]
+
+
+def test_settings_of_an_older_run_name_the_file_the_key_and_what_to_do(run):
+    told = (run / "config.yaml").read_text().replace("length_threshold:", "length_thresh:")
+    (run / "config.yaml").unlink()
+    (run / "grpo" / "config.yaml").write_text(told)
+    text, _, _ = written(run)
+    note = next(one for one in re.findall(r'<p class="gap">(.*?)</p>', text, re.DOTALL) if "cannot be used" in one)
+    assert note.startswith("grpo/config.yaml cannot be used: ") and "length_thresh" in note and "delete the key" in note
+    assert "there is no config.yaml" not in text and "config.yaml would say it" in text
+
+
+def test_a_schedule_of_which_no_line_can_be_used_is_named(run):
+    (run / "schedule.jsonl").write_text('{"epoch": 1, "ids": ["a"]}\n')
+    assert "Nothing of schedule.jsonl can be shown: none of its 1 lines" in written(run)[0]
 
 
 def test_a_torn_log_keeps_its_good_lines(run):

@@ -61,7 +61,7 @@ def read_run(run_dir: Path) -> Run:
     if not run_dir.is_dir():
         raise DataError(f"no run folder {run_dir}; want the run.dir of a run's settings")
     notes: Notes = {}
-    settings = read(notes, _home(run_dir, "config.yaml"), "config.yaml", load_settings, None)
+    settings = _settings(notes, run_dir)
     figures = read({}, run_dir, "metrics.json", read_object, {})
     peak, ended = figures.get("peak_memory_mb"), read_ended(run_dir)
     return Run(
@@ -88,6 +88,19 @@ def _by_stage(notes: Notes, found: dict[str, float]) -> dict[str, float]:
     else:
         notes["time"] = "No stage has written down its time: neither metrics.json nor a stage's done.json has seconds."
     return found
+
+
+def _settings(notes: Notes, run_dir: Path) -> Settings | None:
+    """The settings; where an older or a changed file cannot be used, the note names the file and says what to do."""
+    name = (_home(run_dir, "config.yaml") / "config.yaml").relative_to(run_dir).as_posix()
+    said: Notes = {}
+    settings = read(said, run_dir, name, load_settings, None)
+    for sentence in said.values():
+        remedy = (
+            " Mend it there, or delete the key, and write the report again." if "cannot be used" in sentence else ""
+        )
+        notes["config.yaml"] = sentence + remedy
+    return settings
 
 
 def _home(run_dir: Path, name: str) -> Path:

@@ -171,7 +171,7 @@ async function startBrowser() {
   unpack("told").then(complete);
   addEventListener("hashchange", showLinked);
   addEventListener("keydown", onKey);
-  document.getElementById("confusion").addEventListener("click", jump);
+  document.getElementById("confusion")?.addEventListener("click", jump);
   document.documentElement.classList.add("scripted");
   new ResizeObserver(lines).observe(state.parts.stage);
 }

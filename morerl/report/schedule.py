@@ -36,6 +36,9 @@ class Trained(NamedTuple):
 def trained(run: Run) -> Trained:
     """What was trained on, of what schedule.jsonl plans."""
     planned, last = windows_of(run.schedule), run.last_step("grpo")
+    if run.schedule and not planned:
+        lines = f"none of its {len(run.schedule)} lines holds a window's prompts; an older morerl wrote other lines"
+        return Trained([], f"Nothing of schedule.jsonl can be shown: {lines}.")
     if not planned or last is None:
         said = "how many were trained is not known: neither grpo/done.json nor grpo/log.jsonl tells of a step."
         return Trained(planned, f"Planned {len(planned)} windows; {said}" if planned else "")

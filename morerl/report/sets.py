@@ -55,15 +55,18 @@ def read_sets(notes: Notes, run_dir: Path, settings: Settings | None) -> list[An
     found: dict[tuple[str, str], list[str]] = {}
     for stage, split, corpus in _names(run_dir / "predictions"):
         found.setdefault((split, corpus), []).append(stage)
-    if not any(stage not in CONTROLS for stages in found.values() for stage in stages):
+    answered = any(stage not in CONTROLS for stages in found.values() for stage in stages)
+    if not answered:
         notes["predictions"] = "predictions/ holds no <stage>.test.jsonl."
     asked = {("test", name) for name in (settings.data.each if settings else (ALONE,))}
     keys = sorted(found or asked, key=lambda key: (key[0] != "test", key))
-    scored_apart = any((run_dir / "predictions").glob(f"*{FIGURES}"))
-    # of a run whose stages were scored one by one nobody expects a metrics.json
-    missed = {} if scored_apart and not (run_dir / "metrics.json").exists() else notes
-    whole = read(missed, run_dir, "metrics.json", read_object, {})
-    return [_answered(notes, run_dir, settings, key, found.get(key, []), whole) for key in keys]
+    # the demo alone writes one; of a run whose stages were scored one by one nobody expects it
+    whole = read(notes, run_dir, "metrics.json", read_object, {}) if (run_dir / "metrics.json").exists() else {}
+    sets = [_answered(notes, run_dir, settings, key, found.get(key, []), whole) for key in keys]
+    if not any(one.metrics for one in sets):
+        verbs = "morerl score CONFIG" if answered else "morerl predict CONFIG, then morerl score CONFIG"
+        notes.setdefault("metrics.json", f"No figures yet: {verbs}")
+    return sets
 
 
 def by_stage(names: Iterable[str]) -> list[str]:
@@ -171,7 +174,9 @@ def _carried(run_dir: Path, of_run: Path, folder: Path) -> Path:
 
 def _samples(notes: Notes, gold: Path | None) -> list[Sample]:
     if gold is None:
-        notes["test.jsonl"] = "It is not known where the test samples are: there is no config.yaml that names them."
+        damaged = "cannot be used" in notes.get("config.yaml", "")
+        why = "config.yaml would say it" if damaged else "there is no config.yaml that names them"
+        notes["test.jsonl"] = f"It is not known where the test samples are: {why}."
         return []
     samples = read(notes, gold.parent, gold.name, read_samples, [])
     if not gold.exists():

@@ -59,6 +59,7 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
     told = packed([told for one in shown for told in one.told])
     script, style = "".join(map(asset, SCRIPTS)), asset("report.css") + asset("browser.css")
     template = environment().get_template("report.html.jinja")
+    views = [_view(*pair) for pair in zip(judged, shown, strict=True)]
     trained, other = schedule.trained(run), versus and schedule.trained(versus.run)
     return template.render(
         policy=policy(script, style),
@@ -67,7 +68,9 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
         run=run,
         versus=versus,
         chart=charts,
-        views=[_view(*pair) for pair in zip(judged, shown, strict=True)],
+        views=views,
+        scored=any(view["stages"] for view in views),
+        controlled=any(view["controls"] for view in views),
         times=figures.bars(run.seconds, of_sum=True),
         difficulty=figures.difficulty(run.rated),
         trained=trained.said,
@@ -110,6 +113,7 @@ def _view(judged: Judged, shown: Shown) -> dict[str, Any]:
         },
         "problems": tables.problem_rows(metrics),
         "controls": figures.control_rows(one),
+        "primary": figures.primary_name(list(metrics.values())[-1]) if metrics else "",
     }
 
 
