@@ -268,6 +268,18 @@ def test_what_nobody_scored_is_said_once_and_controls_alone_have_a_section(run):
     assert 'href="#labels"' in text and "ontrols" not in text.split("<script")[0] and "No figures" not in text
 
 
+def test_counts_are_buttons_and_labels_are_told_without_a_pointer(run):
+    text, page, _ = written(run)
+    buttons = [
+        attrs for tag, attrs in page.tags if tag == "button" and attrs.get("aria-label", "").startswith("3 times")
+    ]
+    wrong = len(LABELS) * (len(LABELS) - 1)
+    assert len(buttons) == 2 * (wrong + 10)  # of either stage: the matrix, and the most frequent mistakes
+    assert f"3 times none taken for {HOSTILE}" in {one["aria-label"] for one in buttons}
+    told = text.split("What the labels mean")[1].split("</details>")[0]
+    assert "<dt><bdi>none</bdi></dt><dd>what none means</dd>" in told and told.count("<dt>") == len(LABELS)
+
+
 def test_controls_are_headed_by_the_official_figure(run):
     assert '<th>Test</th><th class="n">micro_f1</th>' in written(run)[0]
 
