@@ -32,14 +32,17 @@ from morerl.evaluation import score_files
 from morerl.guidelines import load_spec
 from morerl.prompts.parse import Parsed
 from morerl.report import write_report
+from morerl.report.against import beside, paired
 from morerl.report.browser import choose, units
 from morerl.report.chain import pieces
 from morerl.report.charts import line_chart, thin, ticks
 from morerl.report.judged import Verdict, outcome, verdict
 from morerl.report.page import packed, script_json
 from morerl.report.pictures import gallery
+from morerl.report.read import read_run
 from morerl.report.said import MAX_CHARACTERS, split_thought, steps
 from morerl.schema import Gold
+from morerl.scoring.compare import Comparison
 
 ROOT = Path(__file__).parents[1]
 
@@ -147,7 +150,7 @@ def test_each_picture_is_embedded_once_and_a_bad_one_gives_its_reason(run):
 @pytest.mark.parametrize(
     "name, sentence",
     [
-        ("metrics.json", "metrics.json is not in the run folder."),
+        ("metrics.json", "No figures yet: morerl score CONFIG"),
         ("sft/log.jsonl", "sft/log.jsonl is not in the run folder."),
         ("schedule.jsonl", "schedule.jsonl is not in the run folder."),
         ("rated.jsonl", "rated.jsonl is not in the run folder."),
@@ -199,6 +202,101 @@ def test_labels_without_a_sample_are_said_to_weigh_on_the_macro_figures(run):
     assert "without a test sample" not in with_absent("none")
     assert said in with_absent(LABELS[1])
     assert said not in with_absent(LABELS[1], protocol="sem2010")  # whose average leaves them out
+
+
+def ended(run: Path, **done) -> None:
+    (run / "grpo" / "done.json").write_text(json.dumps(done))
+
+
+def test_windows_that_were_planned_and_never_trained_are_not_shown_as_trained(run):
+    row = '<tr><th>{}</th><td class="n">60</td><td class="n">{}</td>'
+    whole = written(run)[0]
+    assert "Planned" not in whole and row.format(4, 7) in whole
+    ended(run, steps=8)
+    text, _, _ = written(run)
+    assert "Planned 18 windows, trained 8: the run went to step 8." in text
+    assert row.format(1, 60) in text and "<th>3</th>" not in text and "ends at" in text
+    write_report(run, run / "report.html", against=shutil.copytree(run, run.parent / "other"))
+    assert "other: Planned 18 windows, trained 8" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_stopped_is_cut_at_the_last_step_it_logged(run):
+    log = run / "grpo" / "log.jsonl"
+    log.write_text("".join(line + "\n" for line in log.read_text().splitlines() if json.loads(line)["step"] < 4))
+    assert "trained 3: the run went to step 3." in written(run)[0]
+    log.write_text("")
+    assert "how many were trained is not known" in written(run)[0]
+
+
+def test_the_step_that_was_kept_is_said_and_marked_on_dev(run):
+    assert 'class="kept"' not in written(run)[0]
+    ended(run, steps=59, dev={"step": 20, "value": 46.666})
+    text, _, _ = written(run)
+    assert "Kept: step 20 of 59, 46.7 on dev, the best." in text
+    assert text.split("<figcaption>F1 on dev")[2].split("</figure>")[0].count('class="kept"') == 1
+    assert text.count('class="kept"') == 1
+    (run / "grpo" / "done.json").unlink()
+    (run / "grpo" / "model").mkdir()
+    (run / "grpo" / "model" / "dev.json").write_text('{"step": 0, "value": 41.0}')
+    assert "Kept: step 0, 41.0 on dev: the untrained start, the very model that grpo began with" in written(run)[0]
+
+
+def test_parts_of_the_reward_are_said_to_be_unweighted_and_solved_is_none(run):
+    log = [{"step": n, "reward": 2.5, "rewards/answer/mean": 0.9, "rewards/solved/mean": 0.8} for n in (1, 2)]
+    (run / "grpo" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+    chart = written(run)[0].split("<figcaption>Reward, by part")[1].split("</figure>")[0]
+    assert "parts before their weights, all parts: the weighted sum" in chart
+    assert "all parts <b>2.5" in chart and "answer <b>0.9" in chart and "solved" not in chart
+
+
+def test_times_are_those_of_the_stages_where_nobody_kept_them_together(run):
+    (run / "metrics.json").unlink()
+    assert "No stage has written down its time" in written(run)[0]
+    ended(run, steps=59, seconds=4000.0)
+    time = written(run)[0].split('id="time"')[1].split("</section>")[0]
+    assert "<th>grpo</th>" in time and "1 h 06 min" in time and "As grpo wrote down" in time
+
+
+def test_what_nobody_scored_is_said_once_and_controls_alone_have_a_section(run):
+    (run / "metrics.json").unlink()
+    text, page, _ = written(run)
+    assert text.count("No figures yet") == 1 and "is not in the run folder" not in text
+    assert "controls" not in [attrs.get("id") for _, attrs in page.tags] and 'href="#labels"' not in text
+    for stage in ("sft", "grpo"):
+        (run / "predictions" / f"{stage}.test.metrics.json").write_text(json.dumps(metrics(60)))
+    text, page, _ = written(run)
+    assert 'href="#labels"' in text and "ontrols" not in text.split("<script")[0] and "No figures" not in text
+
+
+def test_counts_are_buttons_and_labels_are_told_without_a_pointer(run):
+    text, page, _ = written(run)
+    buttons = [
+        attrs for tag, attrs in page.tags if tag == "button" and attrs.get("aria-label", "").startswith("3 times")
+    ]
+    wrong = len(LABELS) * (len(LABELS) - 1)
+    assert len(buttons) == 2 * (wrong + 10)  # of either stage: the matrix, and the most frequent mistakes
+    assert f"3 times none taken for {HOSTILE}" in {one["aria-label"] for one in buttons}
+    told = text.split("What the labels mean")[1].split("</details>")[0]
+    assert "<dt><bdi>none</bdi></dt><dd>what none means</dd>" in told and told.count("<dt>") == len(LABELS)
+
+
+def test_controls_are_headed_by_the_official_figure(run):
+    assert '<th>Test</th><th class="n">micro_f1</th>' in written(run)[0]
+
+
+def test_settings_of_an_older_run_name_the_file_the_key_and_what_to_do(run):
+    told = (run / "config.yaml").read_text().replace("length_threshold:", "length_thresh:")
+    (run / "config.yaml").unlink()
+    (run / "grpo" / "config.yaml").write_text(told)
+    text, _, _ = written(run)
+    note = next(one for one in re.findall(r'<p class="gap">(.*?)</p>', text, re.DOTALL) if "cannot be used" in one)
+    assert note.startswith("grpo/config.yaml cannot be used: ") and "length_thresh" in note and "delete the key" in note
+    assert "there is no config.yaml" not in text and "config.yaml would say it" in text
+
+
+def test_a_schedule_of_which_no_line_can_be_used_is_named(run):
+    (run / "schedule.jsonl").write_text('{"epoch": 1, "ids": ["a"]}\n')
+    assert "Nothing of schedule.jsonl can be shown: none of its 1 lines" in written(run)[0]
 
 
 def test_a_torn_log_keeps_its_good_lines(run):
@@ -346,6 +444,10 @@ def test_two_runs_stand_side_by_side_with_their_paired_difference(tmp_path):
         gold = tmp_path / "extract-data" / "test.jsonl"
         score_files(gold, predictions, "scier", predictions.with_suffix(".metrics.json"))
     write_report(one, one / "against.html", against=other)
+    files = [str(folder / "predictions" / "grpo.test.jsonl") for folder in (other, one)]
+    CliRunner().invoke(app, ["compare", *files, "--out", str(tmp_path / "compared.json")])
+    compared = Comparison.model_validate_json((tmp_path / "compared.json").read_text())
+    assert paired(beside(read_run(one), read_run(other))[0].sets[0]) == compared
     page = Page(text := (one / "against.html").read_text(encoding="utf-8"))
     data = unpacked(page)
     assert data["stages"] == ["other", "one"]
@@ -381,6 +483,27 @@ def test_several_corpora_are_several_sets(tmp_path, run):
     assert [sum(s["set"] == n for s in data["samples"]) for n in (0, 1)] == [24, 8]
     assert data["samples"][-1]["answers"][0] is None  # sft answered the other corpus alone
     assert '<select id="set"' in text and "rel_f1" in text and "67.8" in text
+
+
+def test_pictures_that_are_not_where_the_run_says_are_found_or_told_how_to_be(run, tmp_path):
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    lost = [one for one in written(run)[2]["pictures"] if isinstance(one, str)]
+    said = f"missing: a.png, under {tmp_path / 'pictures'} (data.image_root, relative to where the run was started;"
+    assert [one for one in lost if one.startswith(said)]
+    out = tmp_path / "page.html"
+    told = ["report", str(run), "--out", str(out), "--image-root", str(tmp_path / "moved")]
+    assert CliRunner().invoke(app, told).exit_code == 0
+    assert [one for one in unpacked(Page(out.read_text(encoding="utf-8")))["pictures"] if isinstance(one, list)]
+
+
+def test_a_run_folder_that_carries_its_data_and_pictures_may_be_moved(run, tmp_path):
+    (tmp_path / "pictures").rename(run / "raw")
+    (tmp_path / "data").rename(run / "data")
+    config = (run / "config.yaml").read_text().replace("dir: run\n", "dir: runs/x\n")
+    config = config.replace(str(tmp_path / "pictures"), "runs/x/raw").replace(str(tmp_path / "data"), "runs/x/data")
+    (run / "config.yaml").write_text(config)
+    _, _, data = written(run)
+    assert len(data["samples"]) == 24 and [one for one in data["pictures"] if isinstance(one, list)]
 
 
 def test_pictures_share_the_room_there_is(tmp_path):
@@ -422,6 +545,31 @@ def test_ticks_are_round_and_enclose_the_values():
         found = ticks(low, high)
         assert found[0] <= low and found[-1] >= high
         assert 2 <= len(found) <= 8
+
+
+@pytest.mark.parametrize("low, high, bounds", [(0, 0, (0, 100)), (100, 100, (0, 100)), (1, 1, (0, 1)), (0, 0, (0, 1))])
+def test_ticks_show_nothing_that_cannot_be(low, high, bounds):
+    found = ticks(low, high, bounds=bounds)
+    assert found[0] <= low and found[-1] >= high and len(found) > 1
+    assert bounds[0] <= found[0] and found[-1] <= bounds[1]
+
+
+def test_charts_of_rates_keep_to_them(run):
+    rows = [{"step": 0, "dev_f1": 0.0}, {"step": 1, "frac_reward_zero_std": 1.0, "completions/mean_length": 0.0}]
+    (run / "grpo" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    charts = written(run)[0].split('id="curves"')[1].split("<h3>grpo")[1].split("</section>")[0]
+    said = {float(number) for number in re.findall(r"<text [^>]*>([-\d.]+)</text>", charts)}
+    assert min(said) == 0 and max(said) < 3  # steps 0 to 2 beside the rates
+
+
+def test_an_interval_without_a_width_is_no_interval(run):
+    figures = json.loads((run / "metrics.json").read_text())
+    figures["sft"] |= {"primary": {"name": "micro_f1", "value": 0.0}, "ci95": {"micro_f1": [0.0, 0.0]}}
+    (run / "metrics.json").write_text(json.dumps(figures))
+    text, _, _ = written(run)
+    assert "0.0 to 0.0" not in text and "0.0 – 0.0" not in text
+    assert "every resample gives the same, so the bootstrap cannot tell" in text and ">cannot tell</td>" in text
+    assert "63.8 – 71.8" in text
 
 
 def test_thinning_keeps_spikes():

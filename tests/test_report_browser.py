@@ -232,6 +232,80 @@ def test_a_corpus_is_chosen_and_the_whole_page_follows(browser, tmp_path):
     assert browser.is_quiet(page.as_uri())
 
 
+def in_view(browser: Chromium, selector: str) -> bool:
+    """Whether an element begins on the screen, below the page's own header."""
+    return browser.run(
+        f"(({{ top }}) => top >= document.querySelector('header').getBoundingClientRect().bottom && top < innerHeight)"
+        f"(document.querySelector({selector!r}).getBoundingClientRect())"
+    )
+
+
+@pytest.mark.parametrize("width", (1280, 390))
+def test_the_address_leads_to_what_is_looked_at(browser, pairs, width):
+    browser.open(pairs, fragment=link(9), width=width)
+    assert browser.text(PLACE) == "10 of 24" and in_view(browser, ".stage")
+    looked_at = "'#sample=' + encodeURIComponent(document.querySelector('.stage .id').textContent)"
+    for label, value in (("Outcome", "fixed"), ("Outcome", ""), ("Gold label", "=none")):
+        browser.pick(label, value)
+        assert browser.run(f"location.hash === {looked_at}")
+    browser.run("document.querySelector('#confusion .matrix .jump button').click()")
+    assert browser.run(f"location.hash === {looked_at}") and browser.run("document.activeElement.className") == "list"
+    browser.pick("Search", "no such words")
+    assert browser.run("location.hash") == "#browser"
+
+
+def test_an_unknown_id_is_said(browser, pairs):
+    browser.open(pairs, fragment="#sample=no%20body")
+    assert "The sample no body is not on this page, which holds 24" in browser.text("#samples .gap[role=status]")
+    assert in_view(browser, "#samples .gap[role=status]")
+    browser.key("j")
+    assert browser.run("document.querySelector('#samples .gap[role=status]').hidden")
+
+
+def test_the_picture_is_told_in_words(browser, pairs):
+    browser.open(pairs, fragment=link(1))
+    alt = browser.run("document.querySelector('.stage img').alt")
+    name = sample(1).argument("m0").text
+    assert alt == f"the sample's picture; head: the object from (10%, 20%) to (40%, 80%); tail, in the text: {name}"
+    assert "▲ fixed, ▼ broken" in browser.text("#samples > .hint")
+
+
+def test_names_of_runs_stay_on_their_line(browser, tmp_path):
+    run = pair_run(tmp_path)
+    write_report(run, run / "report.html", against=shutil.copytree(run, tmp_path / "seed-0-hard-only"))
+    browser.open(run / "report.html")
+    sizes = browser.run(
+        "[...document.querySelectorAll('.relation .who, .relation bdi')].map((one) =>"
+        " { const { left, height } = one.getBoundingClientRect();"
+        " return [one.tagName, left, height, one.scrollWidth <= one.clientWidth + 1]; })"
+    )
+    names = [one for one in sizes if one[0] == "SPAN"]
+    assert len(names) == 3 and all(height < 30 and whole for _, _, height, whole in names)
+    assert len({left for tag, left, *_ in sizes if tag == "BDI"}) == 1
+
+
+@pytest.mark.parametrize("theme", ("light", "dark"))
+def test_the_darkest_cell_and_the_chosen_row_can_be_read(browser, pairs, theme):
+    browser.open(pairs, fragment=link(1), theme=theme)
+    ratio = """(node, back, ground) => {
+      const pen = new OffscreenCanvas(1, 1).getContext("2d");
+      const shade = (...colors) => {
+        for (const color of colors) { pen.fillStyle = color; pen.fillRect(0, 0, 1, 1); }
+        const linear = (v) => (v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+        const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map((v) => linear(v / 255));
+        return .2126 * r + .7152 * g + .0722 * b + .05;
+      };
+      const of = (one, name) => getComputedStyle(one)[name];
+      const grounds = [of(ground, "backgroundColor"), of(back, "backgroundColor")];
+      const [a, b] = [shade(...grounds), shade(...grounds, of(node, "color"))];
+      return Math.max(a, b) / Math.min(a, b);
+    }"""
+    browser.run("document.querySelector('.matrix td').className = 'h9'")
+    cell, row = "document.querySelector('.matrix td')", "document.querySelector('.list [aria-selected=true]')"
+    assert browser.run(f"({ratio})({cell}, {cell}, document.body)") >= 4.5
+    assert browser.run(f"({ratio})({row}.querySelector('.right'), {row}, document.querySelector('.list'))") >= 4.5
+
+
 @pytest.fixture(scope="module")
 def thousands(tmp_path_factory) -> Path:
     """5,000 pairs on 250 pictures of noise, which nothing compresses, each reasoned about at some length."""

@@ -113,8 +113,8 @@ def compare(
     guidelines: Guidelines = None,
     figure: Annotated[str | None, typer.Option(help="default: the protocol's primary figure")] = None,
     draws: Annotated[
-        int, typer.Option(min=1, help="resamplings for the interval, and for p (the least is 1 / draws)")
-    ] = 2000,
+        int | None, typer.Option(min=1, help="resamplings for interval and p (the least is 1 / draws); default: 2000")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="write the comparison here (JSON)")] = None,
 ) -> None:
     """Compare two models on the same samples: is the difference more than chance?
@@ -126,7 +126,9 @@ def compare(
     with one_message():
         from morerl.evaluation import compare_runs
         from morerl.jsonl import write_json
+        from morerl.scoring.compare import DRAWS
 
+        draws = DRAWS if draws is None else draws
         result = compare_runs(a, b, gold=gold, guidelines=guidelines, protocol=protocol, figure=figure, draws=draws)
         show_comparison(result)
         if out is not None:
@@ -138,6 +140,7 @@ def report(
     run_dir: Annotated[Path, typer.Argument(help="a run's folder (run.dir)", show_default=False)],
     against: Annotated[Path | None, typer.Option(help="another run's folder, to lay beside it")] = None,
     out: Annotated[Path | None, typer.Option(help="default: RUN_DIR/report.html, or against-OTHER.html there")] = None,
+    image_root: Annotated[Path | None, typer.Option(help="where the pictures are, if not at data.image_root")] = None,
     inspect: Annotated[Path | None, typer.Option(help="write an inspect-ai log instead, a .eval file")] = None,
 ) -> None:
     """Look at a run: one HTML file that opens offline, with figures, curves and a browser of samples.
@@ -148,8 +151,8 @@ def report(
     """
     with one_message():
         if inspect is not None:
-            if against is not None or out is not None:
-                raise usage("--inspect writes one run's log to the file it names; leave out --against and --out")
+            if against is not None or out is not None or image_root is not None:
+                raise usage("--inspect writes one run's log to the file it names; leave out the other options")
             from morerl.report.inspect_log import write_inspect
 
             count = write_inspect(run_dir, inspect)
@@ -159,7 +162,7 @@ def report(
 
         name = "report.html" if against is None else f"against-{against.resolve().name}.html"
         out = out or run_dir / name
-        write_report(run_dir, out, against=against)
+        write_report(run_dir, out, against=against, image_root=image_root)
         say(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 

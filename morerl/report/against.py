@@ -11,23 +11,21 @@ from typing import Any, TypeVar
 
 from morerl.errors import MorerlError
 from morerl.evaluation import compare_runs
-from morerl.report.read import LogLine, Run
+from morerl.report.read import Run
 from morerl.report.sets import Answered
 from morerl.schema import Sample
-from morerl.scoring.compare import Comparison
+from morerl.scoring.compare import DRAWS, Comparison
 
 T = TypeVar("T")
-DRAWS = 1000  # resamplings of a paired difference
 ELSEWHERE = (".dir", ".out")  # ends of settings that say where things lie
 
 
 @dataclass(frozen=True, kw_only=True)
 class Versus:
-    """What two runs have beside each other; the other one's logs and schedule, and where the settings differ."""
+    """The run that another is laid beside, the name it goes by, and where the settings differ."""
 
     name: str
-    logs: dict[str, list[LogLine]]
-    schedule: list[LogLine]
+    run: Run
     settings: list[tuple[str, str, str]]
 
 
@@ -37,7 +35,7 @@ def beside(run: Run, other: Run) -> tuple[Run, Versus]:
     theirs = {(one.split, one.corpus): one for one in other.sets}
     notes = {**run.notes}
     sets = [_both(notes, theirs.get((one.split, one.corpus)), one, first, second) for one in run.sets]
-    versus = Versus(name=first, logs=other.logs, schedule=other.schedule, settings=_changed(other, run))
+    versus = Versus(name=first, run=other, settings=_changed(other, run))
     return replace(run, name=second, sets=sets, notes=notes), versus
 
 

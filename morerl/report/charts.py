@@ -19,6 +19,8 @@ STRETCHES = 40  # of a trend
 
 Point = tuple[float, float]
 Series = dict[str, list[Point]]
+Range = tuple[float, float]  # lowest and highest that a quantity can be
+ANY = (-math.inf, math.inf)
 Against = tuple[Series, str, str]  # another run's series, its name, and the name of the run itself
 
 
@@ -48,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A line chart in a WIDTH x HEIGHT drawing."""
+    """A line chart in a WIDTH x HEIGHT drawing; `mark` is a place across that is pointed out."""
 
     title: str
     unit: str
@@ -56,19 +58,31 @@ class Chart:
     lines: tuple[Line, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
+    mark: Tick | None = None
 
 
 def line_chart(
-    title: str, series: Series, *, unit: str = "", x_label: str = "step", against: Against | None = None
+    title: str,
+    series: Series,
+    *,
+    unit: str = "",
+    x_label: str = "step",
+    against: Against | None = None,
+    bounds: Range = ANY,
+    mark: tuple[float, str] | None = None,
 ) -> Chart | None:
-    """A chart of the series that have points, finite ones; None if none has any. `against`: another run's, dashed."""
+    """A chart of the series that have points, finite ones; None if none has any. `against`: another run's, dashed.
+
+    `bounds`: what the values can be; the axis shows nothing beyond. `mark`: where on the x axis something is to be
+    pointed out, and what.
+    """
     lines = _named(series, against) if against else [(name, n, False, p) for n, (name, p) in enumerate(series.items())]
     kept = [(name, color, dashed, sorted(points)) for name, color, dashed, points in lines if points]
     if not kept:
         return None
     every = [point for *_, points in kept for point in points]
-    y_values = ticks(min(y for _, y in every), max(y for _, y in every))
-    x_low, x_high = _span(x for x, _ in every)
+    y_values = ticks(min(y for _, y in every), max(y for _, y in every), bounds=bounds)
+    x_low, x_high = _span((x for x, _ in every), (0.0, math.inf))
     x_values = [value for value in ticks(x_low, x_high) if x_low <= value <= x_high]
     across = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
     up = _scale(y_values[0], y_values[-1], HEIGHT - BOTTOM, TOP)
@@ -79,6 +93,7 @@ def line_chart(
         lines=tuple(_line(name, color, dashed, points, across, up) for name, color, dashed, points in kept),
         x_ticks=tuple(Tick(at=across(value), text=number(value)) for value in x_values),
         y_ticks=tuple(Tick(at=up(value), text=number(value)) for value in y_values),
+        mark=Tick(at=across(mark[0]), text=mark[1]) if mark and x_low <= mark[0] <= x_high else None,
     )
 
 
@@ -93,9 +108,12 @@ def _named(series: Series, against: Against) -> list[tuple[str, int, bool, list[
     return lines + [(f"{name}, {other}", colors[name], True, points) for name, points in others.items()]
 
 
-def ticks(low: float, high: float, want: int = 5) -> list[float]:
-    """Round values, 1, 2 or 5 times a power of ten apart, the first <= low and the last >= high."""
-    low, high = _span((low, high))
+def ticks(low: float, high: float, want: int = 5, bounds: Range = ANY) -> list[float]:
+    """Round values, 1, 2 or 5 times a power of ten apart, the first <= low and the last >= high.
+
+    None is out of `bounds`, which are 0, 1, 100 or infinite, unless `low` or `high` is.
+    """
+    low, high = _span((low, high), bounds)
     rough = (high - low) / want
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
@@ -130,13 +148,15 @@ def _stretches(points: list[Point], most: int) -> list[list[Point]]:
     return [points[start : start + size] for start in range(0, len(points), size)]
 
 
-def _span(values: Iterable[float]) -> Point:
-    """Lowest and highest, at least a little apart."""
+def _span(values: Iterable[float], bounds: Range) -> Point:
+    """Lowest and highest, at least a little apart; within `bounds` where the values are."""
     found = list(values)
     low, high = min(found), max(found)
     if high - low > 1e-9 * max(abs(low), abs(high)):
         return low, high
     margin = abs(low) / 10 or 1.0
+    if bounds[0] <= low and high <= bounds[1]:
+        return max(low - margin, bounds[0]), min(high + margin, bounds[1])
     return low - margin, high + margin
 
 

@@ -21,6 +21,11 @@ class Value:
     at: float = 0.0
     ends: tuple[float, float] | None = None
 
+    @property
+    def unsure(self) -> bool:
+        """The interval says nothing."""
+        return self.interval is not None and is_flat(self.interval)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
@@ -44,6 +49,11 @@ class Results:
     low: float
     high: float
 
+    @property
+    def unsure(self) -> bool:
+        """Some interval says nothing."""
+        return any(value.unsure for figure in self.figures for value in figure.values)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GroupRow:
@@ -64,6 +74,11 @@ class Bar:
     note: str = ""
 
 
+def is_flat(interval: tuple[float, float]) -> bool:
+    """Every resample gave the same: an interval without a width says nothing, as with 0 right of 13."""
+    return interval[1] - interval[0] < 1e-9
+
+
 def results(metrics: dict[str, Metrics]) -> Results | None:
     """The official figure and every other rate of the whole test set, official first."""
     if not metrics:
@@ -73,7 +88,7 @@ def results(metrics: dict[str, Metrics]) -> Results | None:
     names = [name for name in names if "/" not in name and name != "unparseable"]
     figures = [Figure(name=name, values=_values(metrics, name), primary=name == primary) for name in names]
     figures = [figure for figure in figures if figure.values]
-    scale = ticks(*_extent(figures), want=4)
+    scale = ticks(*_extent(figures), want=4, bounds=(0.0, 100.0))
     low, high = scale[0], scale[-1]
     return Results(figures=tuple(_placed(figure, low, high) for figure in figures), low=low, high=high)
 

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard, TypeVar
 from morerl.errors import MorerlError
 
 T = TypeVar("T")
+LogLine = dict[str, Any]
 Notes = dict[str, str]  # file, as the page names it -> sentence
 HUGE = 1e12  # what a diverged run logs beyond this would flatten every curve
 

@@ -16,6 +16,7 @@ from morerl.images import open_image
 
 LONGEST_SIDE = 320
 NO_ROOT = "data.image_root is not set in config.yaml"
+ROOT = "data.image_root, relative to where the run was started"
 # longest side in pixels and WebP's quality, from the best to what fits any budget a page has
 LADDER = ((480, 80), (320, 70), (256, 60), (208, 50), (160, 45), (112, 40), (72, 35))
 
@@ -47,7 +48,7 @@ def gallery(files: Iterable[tuple[Path | None, str]], room: int) -> list[Picture
     """Each (root, name) as large and sharp as `room` bytes of data URI a picture allow; a bad one gives its reason."""
     made, rung = [], 0
     for root, name in files:
-        image = Picture(reason=NO_ROOT) if root is None else _opened(root, name)
+        image = Picture(reason=NO_ROOT) if root is None else _opened(root, name, "; --image-root names another")
         if isinstance(image, Picture):
             made.append(image)
             continue
@@ -70,11 +71,12 @@ def _fitted(image: Image.Image, room: int, first: int) -> tuple[int, Picture]:
     return rung, Picture(uri=uri, width=small.width, height=small.height)
 
 
-def _opened(root: Path, name: str) -> Image.Image | Picture:
+def _opened(root: Path, name: str, remedy: str = "") -> Image.Image | Picture:
     try:
         return open_image(root, name)
     except ImageError as error:
-        return Picture(reason=f"{error.reason}: {name}")
+        where = f", under {root} ({ROOT}{remedy})" if error.reason == "missing" else ""
+        return Picture(reason=f"{error.reason}: {name}{where}")
 
 
 def _smallest(image: Image.Image) -> str:

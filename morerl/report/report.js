@@ -5,10 +5,14 @@ let told = null; // what every stage wrote of every sample; the larger part, unp
 const state = { set: 0, shown: [], at: 0, stage: 0, parts: {}, view: null };
 
 function filter() {
+  narrow(true);
+}
+
+function narrow(remember) {
   const current = state.shown[state.at];
   state.shown = data.samples.filter(fits);
   setRows(state.rows, state.shown);
-  show(Math.max(state.shown.indexOf(current), 0), false);
+  show(Math.max(state.shown.indexOf(current), 0), remember);
 }
 
 // ---- one sample on the stage
@@ -19,6 +23,7 @@ function show(i, remember = true) {
   const sample = state.shown[i];
   place.textContent = sample ? `${i + 1} of ${state.shown.length}` : "none";
   state.view = null;
+  if (remember) address(sample);
   selectRow(state.rows, sample ? i : 0);
   if (!sample) {
     answers.replaceChildren();
@@ -30,7 +35,12 @@ function show(i, remember = true) {
   showAnswers(sample);
   reveal(stage);
   lines();
-  if (remember) history.replaceState(null, "", `#sample=${encodeURIComponent(sample.id)}`);
+}
+
+// what is looked at is what the address sends to somebody else
+function address(sample) {
+  state.parts.notice.hidden = true;
+  history.replaceState(null, "", sample ? `#sample=${encodeURIComponent(sample.id)}` : "#browser");
 }
 
 function showAnswers(sample) {
@@ -96,14 +106,14 @@ function build(root) {
   const search = make("input", { type: "search", placeholder: "Search text and reasoning", "aria-label": "Search" });
   search.addEventListener("input", filter);
   state.rows = rowsOf(show);
-  state.parts = { search, place: make("output", {}), stage: make("div", { class: "stage" }), answers: make("div", { class: "answers" }), filters: make("div", { class: "filters" }) };
+  state.parts = { search, place: make("output", {}), notice: make("p", { class: "gap", role: "status", hidden: "" }), stage: make("div", { class: "stage" }), answers: make("div", { class: "answers" }), filters: make("div", { class: "filters" }) };
   const turn = make("span", { class: "turn" }, button("←", -1, "Previous sample"), state.parts.place, button("→", 1, "Next sample"));
   state.parts.turn = turn;
-  root.append(state.parts.filters, make("div", { class: "panes" }, state.rows.list, state.parts.stage, state.parts.answers));
-  root.append(make("p", { class: "hint" }, "Next and previous: j and k, or the arrow keys; / to search. Difficulty: how many of all completions of a sample, of every column, are right; of rated samples, the rating."));
+  root.append(state.parts.notice, state.parts.filters, make("div", { class: "panes" }, state.rows.list, state.parts.stage, state.parts.answers));
+  root.append(make("p", { class: "hint" }, "✓ right, ✗ wrong, ▲ fixed, ▼ broken. Next and previous: j and k, or the arrow keys; / to search. Difficulty: how many of all completions of a sample, of every column, are right; of rated samples, the rating."));
 }
 
-function choose(set) {
+function choose(set, remember = false) {
   state.set = set;
   for (const part of document.querySelectorAll(".of")) part.hidden = Number(part.dataset.set) !== set;
   const picker = document.getElementById("set");
@@ -112,7 +122,7 @@ function choose(set) {
   Object.assign(state.parts, choices());
   const { outcome, error, gold, predicted, hard, search, turn, filters } = state.parts;
   filters.replaceChildren(outcome, error, gold, predicted, hard, search, turn);
-  filter();
+  narrow(remember);
 }
 
 // a count of the confusion matrix leads to its samples
@@ -132,14 +142,30 @@ function jump(event) {
   pick(state.parts.predicted, cell.dataset.predicted);
   filter();
   document.getElementById("browser").scrollIntoView();
+  state.rows.list.focus({ preventScroll: true });
 }
 
 function showLinked() {
   if (!location.hash.startsWith("#sample=")) return;
-  const sample = data.samples.find((one) => location.hash === `#sample=${encodeURIComponent(one.id)}` || location.hash === `#sample=${one.id}`);
-  if (!sample) return;
-  if (sample.set !== state.set || !state.shown.includes(sample)) choose(sample.set);
-  show(state.shown.indexOf(sample), false);
+  const asked = location.hash.slice("#sample=".length);
+  const ids = [asked, decoded(asked)];
+  const sample = data.samples.find((one) => ids.includes(one.id));
+  const { notice } = state.parts;
+  notice.hidden = Boolean(sample);
+  notice.textContent = `The sample ${ids[1].slice(0, 200)} is not on this page, which holds ${data.samples.length}; below stands another.`;
+  if (sample) {
+    if (sample.set !== state.set || !state.shown.includes(sample)) choose(sample.set);
+    show(state.shown.indexOf(sample), false);
+  }
+  document.getElementById("samples").scrollIntoView();
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function complete(all) {
@@ -153,7 +179,7 @@ async function startBrowser() {
   const picker = document.getElementById("set");
   if (picker) {
     picker.hidden = false;
-    picker.addEventListener("change", () => choose(Number(picker.value)));
+    picker.addEventListener("change", () => choose(Number(picker.value), true));
   }
   choose(0);
   const root = document.getElementById("samples");
@@ -164,11 +190,12 @@ async function startBrowser() {
   root.hidden = false;
   build(root);
   choose(0);
+  for (const button of document.querySelectorAll(".jump button")) button.disabled = false;
   showLinked();
   unpack("told").then(complete);
   addEventListener("hashchange", showLinked);
   addEventListener("keydown", onKey);
-  document.getElementById("confusion").addEventListener("click", jump);
+  document.getElementById("confusion")?.addEventListener("click", jump);
   document.documentElement.classList.add("scripted");
   new ResizeObserver(lines).observe(state.parts.stage);
 }

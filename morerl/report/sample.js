@@ -11,8 +11,20 @@ function pictureOf(sample) {
   // thumbnails are small: somewhat larger is still sharp enough to recognise an object
   const scale = Math.min(1.5, 480 / Math.max(picture.width, picture.height * 1.3));
   const size = { width: Math.round(picture.width * Math.max(scale, 1)), height: Math.round(picture.height * Math.max(scale, 1)) };
-  const image = make("img", { ...size, src: picture.uri, alt: "the sample's picture" });
+  const image = make("img", { ...size, src: picture.uri, alt: altOf(sample) });
   return make("div", { class: "picture" }, image, boxesOf(sample), ...tagsOf(sample));
+}
+
+// where head and tail are, for those who do not see the boxes
+function altOf(sample) {
+  const at = (x, y) => `(${Math.round(x * 100)}%, ${Math.round(y * 100)}%)`;
+  const ends = ["head", "tail"].map((role) => {
+    const box = sample.boxes.find((one) => one[5] === role);
+    if (box) return `; ${role}: the object from ${at(box[0], box[1])} to ${at(box[2], box[3])}`;
+    const mark = sample.marks.find(([, , kind]) => kind === role);
+    return mark ? `; ${role}, in the text: ${sample.text.slice(mark[0], mark[1])}` : "";
+  });
+  return `the sample's picture${ends.join("")}`;
 }
 
 function boxesOf(sample) {
@@ -68,7 +80,7 @@ function said(answer) {
 
 function relationOf(sample) {
   const row = (who, kind, mark, label) =>
-    make("div", { class: `row ${kind}` }, make("span", { class: "who" }, who), make("span", { class: "mark" }, mark), make("bdi", {}, label));
+    make("div", { class: `row ${kind}` }, make("span", { class: "who", title: who }, who), make("span", { class: "mark" }, mark), make("bdi", {}, label));
   const card = make("div", { class: `relation ${verdict(sample.answers.at(-1))}` });
   card.append(row("gold", "gold", "", sample.gold ?? "not known"));
   data.stages.forEach((stage, i) => {

@@ -55,15 +55,18 @@ def read_sets(notes: Notes, run_dir: Path, settings: Settings | None) -> list[An
     found: dict[tuple[str, str], list[str]] = {}
     for stage, split, corpus in _names(run_dir / "predictions"):
         found.setdefault((split, corpus), []).append(stage)
-    if not any(stage not in CONTROLS for stages in found.values() for stage in stages):
+    answered = any(stage not in CONTROLS for stages in found.values() for stage in stages)
+    if not answered:
         notes["predictions"] = "predictions/ holds no <stage>.test.jsonl."
     asked = {("test", name) for name in (settings.data.each if settings else (ALONE,))}
     keys = sorted(found or asked, key=lambda key: (key[0] != "test", key))
-    scored_apart = any((run_dir / "predictions").glob(f"*{FIGURES}"))
-    # of a run whose stages were scored one by one nobody expects a metrics.json
-    missed = {} if scored_apart and not (run_dir / "metrics.json").exists() else notes
-    whole = read(missed, run_dir, "metrics.json", read_object, {})
-    return [_answered(notes, run_dir, settings, key, found.get(key, []), whole) for key in keys]
+    # the demo alone writes one; of a run whose stages were scored one by one nobody expects it
+    whole = read(notes, run_dir, "metrics.json", read_object, {}) if (run_dir / "metrics.json").exists() else {}
+    sets = [_answered(notes, run_dir, settings, key, found.get(key, []), whole) for key in keys]
+    if not any(one.metrics for one in sets):
+        verbs = "morerl score CONFIG" if answered else "morerl predict CONFIG, then morerl score CONFIG"
+        notes.setdefault("metrics.json", f"No figures yet: {verbs}")
+    return sets
 
 
 def by_stage(names: Iterable[str]) -> list[str]:
@@ -91,7 +94,7 @@ def _answered(
     names = {stage: ".".join(filter(None, (stage, split, corpus))) for stage in by_stage(stages)}
     beside = _beside(notes, run_dir, names)
     figures = whole if whole and key == ("test", "") else beside
-    gold, guidelines = _scored_with(folder, settings, key, beside)
+    gold, guidelines = _scored_with(run_dir, settings, key, beside)
     samples = _samples(notes, gold)
     answered = {stage: name for stage, name in names.items() if (folder / f"{name}.jsonl").exists()}
     stages_own = {stage: name for stage, name in answered.items() if stage not in CONTROLS}
@@ -101,7 +104,7 @@ def _answered(
         corpus=corpus,
         gold=gold,
         guidelines=guidelines,
-        image_root=of_run.image_root if (of_run := _data(settings, corpus)) else None,
+        image_root=of_run.image_root if (of_run := _data(run_dir, settings, corpus)) else None,
         spec=_task(notes, gold, guidelines) if samples else None,
         samples=samples,
         files={stage: folder / f"{name}.jsonl" for stage, name in stages_own.items()},
@@ -135,31 +138,45 @@ def _metrics(notes: Notes, figures: dict[str, Any]) -> dict[str, Metrics]:
 
 
 def _scored_with(
-    folder: Path, settings: Settings | None, key: tuple[str, str], figures: dict[str, Any]
+    run_dir: Path, settings: Settings | None, key: tuple[str, str], figures: dict[str, Any]
 ) -> tuple[Path | None, str | None]:
     """The file of gold answers and the guideline."""
     split, corpus = key
     told = [one.get("settings") or {} for one in figures.values() if isinstance(one, dict)]
     told = [one for one in told if isinstance(one, dict) and isinstance(one.get("gold"), str)]
     for one in told:
-        gold = folder / one["gold"]
+        gold = run_dir / "predictions" / one["gold"]
         if gold.is_file():
             guidelines = one.get("guidelines")
             return gold, guidelines if isinstance(guidelines, str) else None
-    of_run = _data(settings, corpus)
+    of_run = _data(run_dir, settings, corpus)
     if of_run is None:
         return None, None
     return of_run.dir / f"{split}.jsonl", of_run.guidelines
 
 
-def _data(settings: Settings | None, corpus: str) -> CorpusSettings | None:
-    """Where the settings say that a corpus is; None where they do not."""
-    return settings.data.each.get(corpus) if settings is not None else None
+def _data(run_dir: Path, settings: Settings | None, corpus: str) -> CorpusSettings | None:
+    """Where the settings say that a corpus is, or where it is in a run folder that carries it; None if they do not."""
+    told = settings.data.each.get(corpus) if settings is not None else None
+    if settings is None or told is None:
+        return None
+    of_run = settings.run.dir
+    pictures = None if told.image_root is None else _carried(run_dir, of_run, told.image_root)
+    return told.model_copy(update={"dir": _carried(run_dir, of_run, told.dir), "image_root": pictures})
+
+
+def _carried(run_dir: Path, of_run: Path, folder: Path) -> Path:
+    """A folder as it was named, or its like in a run folder that has been moved with what it holds."""
+    inside = [run_dir / folder.relative_to(of_run)] if folder.is_relative_to(of_run) else []
+    places = [folder, *inside, run_dir / folder]
+    return next((place for place in places if place.is_dir()), folder)
 
 
 def _samples(notes: Notes, gold: Path | None) -> list[Sample]:
     if gold is None:
-        notes["test.jsonl"] = "It is not known where the test samples are: there is no config.yaml that names them."
+        damaged = "cannot be used" in notes.get("config.yaml", "")
+        why = "config.yaml would say it" if damaged else "there is no config.yaml that names them"
+        notes["test.jsonl"] = f"It is not known where the test samples are: {why}."
         return []
     samples = read(notes, gold.parent, gold.name, read_samples, [])
     if not gold.exists():

@@ -7,6 +7,7 @@ the one stylesheet by hash: what slipped through would still not run.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,23 @@ MAX_BYTES = 28_000_000  # of the whole page; the pictures take what the rest lea
 SCRIPTS = ("theme.js", "data.js", "spans.js", "sample.js", "list.js", "filters.js", "report.js")
 
 
-def write_report(run_dir: Path, out: Path, *, against: Path | None = None, max_samples: int = MAX_SAMPLES) -> None:
+def write_report(
+    run_dir: Path,
+    out: Path,
+    *,
+    against: Path | None = None,
+    image_root: Path | None = None,
+    max_samples: int = MAX_SAMPLES,
+) -> None:
     """Writes the report of a run folder to `out`, atomically, with at most `max_samples` in its browser.
 
-    With `against`, another run's folder, the last stages of both stand side by side. A section whose file is missing
-    says so in its place. Raises DataError if there is no such folder.
+    With `against`, another run's folder, the last stages of both stand side by side. `image_root`: where the pictures
+    of every corpus are, instead of where the run's settings say. A section whose file is missing says so in its place.
+    Raises DataError if there is no such folder.
     """
     run, versus = read_run(run_dir), None
+    if image_root is not None:
+        run = replace(run, sets=[replace(one, image_root=image_root) for one in run.sets])
     if against is not None:
         run, versus = beside(run, read_run(against))
     write_page(out, render(run, versus, max_samples))
@@ -48,6 +59,8 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
     told = packed([told for one in shown for told in one.told])
     script, style = "".join(map(asset, SCRIPTS)), asset("report.css") + asset("browser.css")
     template = environment().get_template("report.html.jinja")
+    views = [_view(*pair) for pair in zip(judged, shown, strict=True)]
+    trained, other = schedule.trained(run), versus and schedule.trained(versus.run)
     return template.render(
         policy=policy(script, style),
         script=Markup(script),
@@ -55,11 +68,17 @@ def render(run: Run, versus: Versus | None = None, max_samples: int = MAX_SAMPLE
         run=run,
         versus=versus,
         chart=charts,
-        views=[_view(*pair) for pair in zip(judged, shown, strict=True)],
+        views=views,
+        scored=any(view["stages"] for view in views),
+        controlled=any(view["controls"] for view in views),
         times=figures.bars(run.seconds, of_sum=True),
         difficulty=figures.difficulty(run.rated),
-        epochs=schedule.epochs(run.schedule),
-        mixing=schedule.schedule_charts(run.schedule, versus and (versus.schedule, versus.name, run.name)),
+        trained=trained.said,
+        other_trained=other.said if other else "",
+        epochs=schedule.epochs(trained.windows),
+        mixing=schedule.schedule_charts(
+            trained.windows, (other.windows, versus.name, run.name) if versus and other else None
+        ),
         unparseable=UNPARSEABLE,
         curves=_curves(run, versus),
         samples=any(one.samples for one in shown),
@@ -82,6 +101,7 @@ def _view(judged: Judged, shown: Shown) -> dict[str, Any]:
         "results": figures.results(metrics),
         "groups": figures.group_rows(metrics),
         "difference": difference if isinstance(difference, Comparison) else None,
+        "flat": isinstance(difference, Comparison) and figures.is_flat(difference.ci95),
         "no_difference": difference if isinstance(difference, str) else "",
         "labels": tables.label_groups(metrics, one.spec),
         "meanings": tables.meanings(one.spec),
@@ -93,6 +113,7 @@ def _view(judged: Judged, shown: Shown) -> dict[str, Any]:
         },
         "problems": tables.problem_rows(metrics),
         "controls": figures.control_rows(one),
+        "primary": figures.primary_name(list(metrics.values())[-1]) if metrics else "",
     }
 
 
@@ -122,8 +143,12 @@ def _pictures(shown: list[Shown], room: int) -> Markup:
 
 
 def _curves(run: Run, versus: Versus | None) -> dict[str, list[charts.Chart]]:
-    stages = list(dict.fromkeys([*run.logs, *(versus.logs if versus else ())]))
+    stages = list(dict.fromkeys([*run.logs, *(versus.run.logs if versus else ())]))
     return {
-        stage: stage_charts(run.logs.get(stage, []), versus and (versus.logs.get(stage, []), versus.name, run.name))
+        stage: stage_charts(
+            run.logs.get(stage, []),
+            versus and (versus.run.logs.get(stage, []), versus.name, run.name),
+            run.kept(stage),
+        )
         for stage in stages
     }

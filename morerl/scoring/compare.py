@@ -16,6 +16,7 @@ from morerl.scoring.counts import Counts, Rates, Row, at_once, interval
 from morerl.scoring.protocols import protocol
 from morerl.task import TaskSpec
 
+DRAWS = 2000  # resamplings, wherever two models are compared: one difference has one interval
 Pairs = Counter[tuple[Row, Row]]
 
 
@@ -34,7 +35,7 @@ class Comparison(Frozen):
     draws: int
 
 
-def compare(pairs: Pairs, spec: TaskSpec, name: str, figure: str, *, draws: int = 2000, seed: int = 0) -> Comparison:
+def compare(pairs: Pairs, spec: TaskSpec, name: str, figure: str, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
     """Compares `figure` (of the protocol `name`) from each sample's rows of counts under a and under b.
 
     `p` is two-sided, with one added to both counts, so that it is never 0. `changed`: samples whose rows differ.
