@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM
+from chromium import CHROMIUM, Chromium
 from PIL import Image
 from report_runs import EXTRACT, HOSTILE, extract_run, lines, pair_run, sample
 
