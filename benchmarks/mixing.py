@@ -82,6 +82,7 @@ def run(seed: int, strategy: str, options: argparse.Namespace) -> dict[str, Any]
         "hard": hard,
         "curve": curve(here / "grpo" / "log.jsonl"),
         "test": f1_on_test(here, "grpo"),
+        "spread": spread(here / "grpo" / "log.jsonl"),
         "too_many": counted.get("spurious", 0) - counted.get("missed", 0),
     }
 
@@ -103,6 +104,15 @@ def curve(log: Path) -> Curve:
     return sorted((rollouts.get(entry["step"], WINDOW * entry["step"]), entry["dev_f1"]) for entry in scored)
 
 
+def spread(log: Path) -> float:
+    """Share of all groups rolled out whose rewards differ, so that they teach; of 1."""
+    entries = [entry for entry in map(json.loads, log.read_text(encoding="utf-8").splitlines()) if "reward" in entry]
+    refilled = [entry.get("mixing/refilled", 0.0) for entry in entries]
+    taught = [entry.get("mixing/with_spread", 1 - entry["frac_reward_zero_std"]) for entry in entries]
+    # without refills a step's groups are those it trains on
+    return sum(taught) / (len(entries) + sum(refilled))
+
+
 def at(points: Curve, rollouts: int) -> float:
     """The last dev F1 at no more than so many rollouts."""
     return [value for seen, value in points if seen <= rollouts][-1]
@@ -118,10 +128,11 @@ def summary(rows: list[dict[str, Any]]) -> list[list[str]]:
     of = {(row["seed"], row["strategy"]): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
     base = [of[seed, "progressive"] for seed in seeds]
-    lines = [["(SFT start)", interval([row["curve"][0][1] for row in base]), "", "", "", "", ""]]
+    lines = [["(SFT start)", interval([row["curve"][0][1] for row in base]), "", "", "", "", "", ""]]
     for strategy in STRATEGIES:
         mine = [of[seed, strategy] for seed in seeds]
         lines.append([strategy, *_paired(last(mine), last(base)), *_paired(tests(mine), tests(base))])
+        lines[-1].append(f"{100 * statistics.mean(row['spread'] for row in mine):.0f} %")
         lines[-1].append(", ".join(f"{row['too_many']:+d}" for row in mine))
         lines[-1].append(", ".join(map(_share, mine, last(base))))
     return lines
@@ -152,6 +163,7 @@ HEADS = [
     "less progressive's",
     "test F1",
     "less progressive's",
+    "groups with spread",
     "relations too many, a seed each",
     "rollouts to progressive's last dev F1, a seed each",
 ]
@@ -166,7 +178,8 @@ def page(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
             "",
             "The drawn world. A seed's budget of rollouts is what progressive's four epochs take; adaptive's refills "
             "count, so it makes fewer steps. Micro-F1 in per cent, mean and 95 % t interval over seeds; differences "
-            "are paired by seed. Relations too many: on test, those answered where there is none less those missed. "
+            "are paired by seed. Groups with spread: of all rolled out, those whose rewards differ. Relations too many: "
+            "on test, those answered where there is none less those missed. "
             "Rollouts to target: as a share of the budget; - where the budget ended first.",
             "",
             f"Budgets (share of hard samples): {', '.join(seeds.values())}.",
