@@ -178,8 +178,8 @@ def page(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
             "",
             "The drawn world. A seed's budget of rollouts is what progressive's four epochs take; adaptive's refills "
             "count, so it makes fewer steps. Micro-F1 in per cent, mean and 95 % t interval over seeds; differences "
-            "are paired by seed. Groups with spread: of all rolled out, those whose rewards differ. Relations too many: "
-            "on test, those answered where there is none less those missed. "
+            "are paired by seed. Groups with spread: of all rolled out, those whose rewards differ. Relations too "
+            "many: on test, those answered where there is none less those missed. "
             "Rollouts to target: as a share of the budget; - where the budget ended first.",
             "",
             f"Budgets (share of hard samples): {', '.join(seeds.values())}.",
