@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from morerl.corpora.shared import seen, shared
 from morerl.errors import DataError, ImageError
 from morerl.images import open_image
 from morerl.prompts.parse import parse
@@ -34,10 +35,13 @@ def run_check(settings: Settings) -> Iterator[str]:
     each = {split: tasks.by_corpus(samples) for split, samples in splits.items()}
     check_rewards(settings.grpo, {name: {one.task for one in samples} for name, samples in each["train"].items()})
     for name, corpus in tasks.corpora.items():
-        for split, samples in ((split, of_split[name]) for split, of_split in each.items()):
+        own = {split: of_split[name] for split, of_split in each.items()}
+        for split, samples in own.items():
             found = _check_gold(_of(name, split), samples, corpus.spec, settings)
             yield _of(name, f"{split}: {len(samples)} samples, {found}")
-        yield _of(name, _check_pictures([one for of_split in each.values() for one in of_split[name]], corpus))
+        for both in shared({split: seen(samples) for split, samples in own.items()}):
+            yield from (_of(name, f"advice: {line}") for line in both.advice())
+        yield _of(name, _check_pictures([one for samples in own.values() for one in samples], corpus))
         yield _of(name, _check_lengths(each["train"][name], tasks, settings))
 
 

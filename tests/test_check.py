@@ -65,6 +65,15 @@ def test_a_fault_is_named(make_settings, world, tmp_path, split, change, message
         lines(make_settings(data=broken(world, tmp_path / "data", split, change)))
 
 
+def test_a_picture_and_a_sample_that_two_splits_share_are_advice(make_settings, world, tmp_path):
+    leak = read_samples(world / "data" / "train.jsonl")[0].model_dump(exclude={"split"}) | {"id": "again"}
+    found = lines(make_settings(data=broken(world, tmp_path / "data", "test", leak)))
+    told = [line for line in found if line.startswith("advice: ")]
+    assert told[0].startswith("advice: 1 pictures stand in both train and test, e.g. img_org/train/")
+    assert told[1].startswith("advice: 1 samples stand in both train and test, alike but for their id")
+    assert len(told) == 2
+
+
 def test_prompts_that_cannot_fit_are_said_before_training(make_settings):
     with pytest.raises(MorerlError, match="every prompt is longer"):
         lines(make_settings(data={"max_prompt_tokens": 5}))

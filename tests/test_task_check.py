@@ -103,6 +103,18 @@ def test_relations_between_other_types_are_advice_for_gold_may_break_them(check)
     assert "1 gold relations 'lives_on' join argument types that the guideline does not allow for it" in found.advice
 
 
+def test_what_two_files_share_is_said(check, tmp_path):
+    Image.new("RGB", (30, 30)).save(tmp_path / "a.png")
+    (tmp_path / "mine.yaml").write_text(PAIRS)
+    files = {"train": [pair(id="1", image="a.png"), pair(id="2")], "test": [pair(id="1"), pair("shuns", image="a.png")]}
+    for name, rows in files.items():
+        (tmp_path / name).write_text("".join(json.dumps(row | {"split": name}) + "\n" for row in rows))
+    found = check_task(str(tmp_path / "mine.yaml"), [tmp_path / "train", tmp_path / "test"], tmp_path)
+    between = f"stand in both {tmp_path / 'train'} and {tmp_path / 'test'}"
+    assert [line.partition(",")[0] for line in found.problems] == [f"1 sample ids {between}"]
+    assert [line.partition(",")[0] for line in found.advice[:2]] == [f"1 pictures {between}", f"1 samples {between}"]
+
+
 def test_pictures_are_opened_under_their_root(check, tmp_path):
     Image.new("RGB", (30, 30)).save(tmp_path / "a.png")
     assert f"pictures: 1 opened under {tmp_path}" in check(PAIRS, pair(image="a.png")).facts
