@@ -25,6 +25,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from morerl.bars import row_bar
 from morerl.corpora import bio, jsonl, more, mrc, scier, sem2010
 from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published
 from morerl.corpora.shared import shared
@@ -32,7 +33,7 @@ from morerl.errors import ConfigError, DataError, MorerlError
 from morerl.interchange import SPLIT, brat, hf, label_studio
 from morerl.jsonl import write_json, write_records
 from morerl.schema import Reject
-from morerl.terminal import counts_table, row_bar, say
+from morerl.terminal import counts_table, say
 
 FORMATS = {
     "more": more,

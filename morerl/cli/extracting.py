@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from morerl.bars import sample_bar
 from morerl.cli.options import usage
-from morerl.terminal import one_message, sample_bar, say
+from morerl.terminal import one_message, say
 
 if TYPE_CHECKING:
     from morerl.extract.extractor import Extractor

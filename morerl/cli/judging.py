@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from morerl.bars import demo_bars
 from morerl.cli.options import Overrides, settings, usage
-from morerl.terminal import demo_bars, one_message, say, show_comparison, show_findings, show_metrics, show_table
+from morerl.terminal import one_message, say, show_comparison, show_findings, show_metrics, show_table
 
 if TYPE_CHECKING:
     from morerl.settings import Settings

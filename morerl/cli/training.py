@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from morerl.bars import demo_bars, sample_bar, training_bar
 from morerl.cli.options import Config, Overrides, settings
-from morerl.terminal import demo_bars, one_message, sample_bar, say, show_before_after, trained, training_bar
+from morerl.terminal import one_message, say, show_before_after, trained
 
 
 def sft(config: Config, overrides: Overrides = None) -> None:
