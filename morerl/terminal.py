@@ -69,11 +69,18 @@ def _counted(row: Any) -> str:
 
 
 def trained(stage: str, result: dict[str, Any]) -> str:
+    """A line on the stage's result, and one more where training came to nothing."""
     best = result["dev"]
-    return (
+    told = (
         f"{stage}: {result['steps']} steps in {result['seconds']:.0f} s; "
         f"kept step {best['step']} with dev {best['value']:.2f}"
     )
+    if best["step"] == 0:
+        told += (
+            f"\nwarning: no step had a better dev score than the start, so the model kept is that of before {stage}: "
+            f"look at {stage}'s curves in the report, and train longer or at another learning rate"
+        )
+    return told
 
 
 def show_metrics(metrics: Any) -> None:
@@ -85,12 +92,14 @@ def show_metrics(metrics: Any) -> None:
     table.add_column("value", justify="right")
     table.add_column("95% interval", justify="right")
     name = str(metrics.primary["name"])
-    rows = {name: metrics.primary["value"], **{k: v for k, v in metrics.figures.items() if k != name}}
+    sizes = {k.removesuffix("/n"): int(v) for k, v in metrics.figures.items() if k.endswith("/n")}
+    others = {k: v for k, v in metrics.figures.items() if k != name and k.removesuffix("/n") not in sizes}
+    rows = {name: metrics.primary["value"], **others}
     for figure, value in rows.items():
         interval = metrics.ci95.get(figure)
         table.add_row(figure, f"{value:.2f}", f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "")
     Console().print(table)
-    for title, counts in (("errors", metrics.errors), ("problems", metrics.problems)):
+    for title, counts in (("samples in", sizes), ("outcomes", metrics.errors), ("problems", metrics.problems)):
         most_first = sorted(counts.items(), key=lambda item: -item[1])
         if counts:
             say(f"{title}: " + ", ".join(f"{name} {count}" for name, count in most_first))
