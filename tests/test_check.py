@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from trl import GRPOConfig, SFTConfig
 
 from morerl.check import run_check
 from morerl.config import load_settings
@@ -10,6 +11,7 @@ from morerl.corpora import sem2010
 from morerl.errors import MorerlError
 from morerl.jsonl import read_samples, write_records
 from morerl.schema import Gold, Sample
+from morerl.training.kinds import check_kinds
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SEM = Path(__file__).parents[1].parent / "shared/data/sem2010"
@@ -72,6 +74,28 @@ def test_a_picture_and_a_sample_that_two_splits_share_are_advice(make_settings, 
     assert told[0].startswith("advice: 1 pictures stand in both train and test, e.g. img_org/train/")
     assert told[1].startswith("advice: 1 samples stand in both train and test, alike but for their id")
     assert len(told) == 2
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "message"),
+    [
+        ("sft", {"max_steps": "abc"}, "trainer.max_steps: want int, found 'abc'"),
+        ("grpo", {"learning_rate": "5e-5x"}, "trainer.learning_rate: want float, found '5e-5x'"),
+        ("grpo", {"reward_weights": 1}, r"trainer.reward_weights: want list\[float\] \| None, found 1"),
+    ],
+)
+def test_an_option_of_trl_of_another_kind_is_refused(make_settings, section, option, message):
+    with pytest.raises(MorerlError, match=message):
+        lines(make_settings(**{section: {"trainer": option}}))
+
+
+def test_every_shipped_trainer_section_is_of_the_kinds_that_trl_declares():
+    paths = [path for path in sorted(CONFIGS.glob("*/*.yaml")) if path.parent.name != "accelerate"]
+    for settings in map(load_settings, paths):
+        check_kinds(SFTConfig, settings.sft.trainer)
+        check_kinds(GRPOConfig, settings.grpo.trainer)
+    check_kinds(GRPOConfig, {"scale_rewards": False, "report_to": ["wandb"], "learning_rate": 1})
+    assert len(paths) > 8
 
 
 def test_prompts_that_cannot_fit_are_said_before_training(make_settings):
