@@ -150,6 +150,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def how_to_make(path: Path) -> str:
+    """What makes a file that a stage reads and does not find, by the file's name."""
+    if path.name in ("train.jsonl", "dev.jsonl", "test.jsonl"):
+        return f"make it: python tools/prepare_corpus.py FORMAT RAW --out {path.parent}"
+    if "rated" in path.name:
+        return "run `morerl rate` first"
+    if "reasoning" in path.name:
+        return "make it: python tools/build_reasoning.py CONFIG; or name your own in sft.reasoning"
+    return "which stage makes it stands in `morerl --help`"
+
+
 def sha256(path: Path) -> str:
     """Hash of a file's bytes. Raises DataError if it cannot be read."""
     digest = hashlib.sha256()
@@ -158,7 +169,7 @@ def sha256(path: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}. Which stage makes it is in the README") from error
+        raise DataError(f"cannot read {path}: {error.strerror}; {how_to_make(path)}") from error
     return digest.hexdigest()
 
 
