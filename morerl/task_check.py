@@ -57,7 +57,7 @@ def check_task(guidelines: str, samples: Sequence[Path], image_root: Path | None
     common = list(shared(seen))
     problems += [line for both in common for line in both.problems()]
     if pictures.opened:
-        facts.append(f"pictures: {pictures.opened} opened under {image_root}")
+        facts.append(f"pictures: {pictures.usable} of {pictures.opened} can be used, under {image_root}")
     elif pictures.seen:
         facts.append("pictures: not checked; give --image-root")
     return Findings(facts=tuple(facts), advice=tuple(_advice(spec, used, misfits, common)), problems=tuple(problems))

@@ -115,7 +115,7 @@ def show_findings(findings: Any, most: int = 20) -> None:
         if len(lines) > most:
             say(f"{title}: ... and {len(lines) - most} more")
     if findings.problems:
-        fail(f"{len(findings.problems)} problems", 2)
+        fail(f"{len(findings.problems)} problem{'s' * (len(findings.problems) > 1)}", 2)
     say("no problems: every gold answer there is comes back right")
 
 

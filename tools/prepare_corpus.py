@@ -145,8 +145,7 @@ def _show(name: str, rows: list[Row], source: str, pictures: Pictures) -> None:
     for row in differing:
         say(f"  differs: {row.split} {row.figure}: found {row.found}, published {row.published}")
     if pictures.opened:
-        good = sum(fault is None for fault in pictures.faults.values())
-        say(f"pictures: {good} of {pictures.opened} can be used")
+        say(f"pictures: {pictures.usable} of {pictures.opened} can be used")
     for folder in sorted(pictures.unchecked):
         say(f"pictures not checked: there is no folder {pictures.root / folder}; put them there before training")
 

@@ -94,6 +94,11 @@ class Pictures:
         """Pictures that were looked at, those of unchecked folders apart."""
         return sum(Path(name).parent.as_posix() not in self.unchecked for name in self.faults)
 
+    @property
+    def usable(self) -> int:
+        """Those of them that can be used."""
+        return sum(fault is None for fault in self.faults.values())
+
     def check(self, sample: Sample) -> Sample | Reject:
         """The sample itself, or why its picture cannot be used (a reason of `morerl.images`)."""
         self.seen |= sample.image is not None
