@@ -69,6 +69,13 @@ def latest_model(run_dir: Path) -> Path:
     return run_dir / stage / "model"
 
 
+def model_of(path: Path | str) -> Path | str:
+    """The model of the latest stage where the path is a run's folder; else the path itself, or the hub id."""
+    folder = Path(path)
+    is_model = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    return latest if not is_model and (latest := latest_model(folder)).is_dir() else path
+
+
 def settings_file(model: Path | str) -> Path | None:
     """The settings a model is asked by: in an exported folder, or beside <run.dir>/<stage>/model; None elsewhere."""
     folder = Path(model)

@@ -128,6 +128,9 @@ def compare(
         from morerl.evaluation import compare_runs
         from morerl.jsonl import write_json
 
+        for path in (a, b):
+            if not path.exists():
+                raise usage(f"no file {path}, nor a run's folder of that name")
         result = compare_runs(a, b, gold=gold, guidelines=guidelines, protocol=protocol, figure=figure, draws=draws)
         show_comparison(result)
         if out is not None:
