@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from morerl import Extractor
 from morerl.cli import app
 
-pytest.importorskip("gradio", reason="needs gradio: pip install 'morerl[page]'")
+pytest.importorskip("gradio", reason="needs gradio: the extra page")
 
 pytestmark = pytest.mark.slow
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
