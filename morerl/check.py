@@ -110,9 +110,10 @@ def _check_schedule(settings: Settings, tasks: Tasks, samples: list[Sample], arg
 
 
 def _check_reasoning(settings: Settings) -> Iterator[str]:
-    for path in reasoning_files(settings):
-        if not path.is_file():
-            yield f"advice: `morerl sft` needs {path}, which is not there: {how_to_make(path)}"
+    missing = [path for path in reasoning_files(settings) if not path.is_file()]
+    if missing:
+        files, verb = ", ".join(map(str, missing)), "are" if len(missing) > 1 else "is"
+        yield f"advice: `morerl sft` needs {files}, which {verb} not there: {how_to_make(missing[0])}"
 
 
 def _check_disjoint(splits: dict[str, list[Sample]]) -> None:
