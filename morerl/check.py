@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from morerl.corpora.shared import seen, shared
 from morerl.errors import DataError, ImageError
 from morerl.images import open_image
+from morerl.jsonl import read_records
 from morerl.prompts.parse import parse
 from morerl.prompts.render import render, render_gold, template_of
 from morerl.rewards import Terms, check_rewards, reward
-from morerl.schema import Metrics, Sample
+from morerl.runs import how_to_make, reasoning_files
+from morerl.schema import Metrics, Rated, Sample
 from morerl.scoring import Tally
 from morerl.settings import Settings
 from morerl.task import TaskSpec
 from morerl.tasks import ALONE, Corpus, Tasks, load_tasks
+
+if TYPE_CHECKING:
+    from trl import GRPOConfig
 
 
 def run_check(settings: Settings) -> Iterator[str]:
@@ -28,16 +35,22 @@ def run_check(settings: Settings) -> Iterator[str]:
     tasks = load_tasks(settings)
     for name, corpus in tasks.corpora.items():
         yield _of(name, _guidelines(corpus))
-    yield _check_trainers(settings, tasks)
+    arguments = _trainers(settings, tasks)
+    yield _described(arguments)
     splits = {split: tasks.read(split) for split in ("train", "dev", "test")}
     _check_disjoint(splits)
     each = {split: tasks.by_corpus(samples) for split, samples in splits.items()}
+    yield from _check_schedule(settings, tasks, splits["train"], arguments)
+    yield from _check_reasoning(settings)
     check_rewards(settings.grpo, {name: {one.task for one in samples} for name, samples in each["train"].items()})
     for name, corpus in tasks.corpora.items():
-        for split, samples in ((split, of_split[name]) for split, of_split in each.items()):
+        own = {split: of_split[name] for split, of_split in each.items()}
+        for split, samples in own.items():
             found = _check_gold(_of(name, split), samples, corpus.spec, settings)
             yield _of(name, f"{split}: {len(samples)} samples, {found}")
-        yield _of(name, _check_pictures([one for of_split in each.values() for one in of_split[name]], corpus))
+        for both in shared({split: seen(samples) for split, samples in own.items()}):
+            yield from (_of(name, f"advice: {line}") for line in both.advice())
+        yield _of(name, _check_pictures([one for samples in own.values() for one in samples], corpus))
         yield _of(name, _check_lengths(each["train"][name], tasks, settings))
 
 
@@ -51,21 +64,56 @@ def _guidelines(corpus: Corpus) -> str:
     return f"guidelines {corpus.guidelines}: {size}, scored by the {spec.protocol} protocol"
 
 
-def _check_trainers(settings: Settings, tasks: Tasks) -> str:
+def _trainers(settings: Settings, tasks: Tasks) -> GRPOConfig:
+    """GRPO's, both being such as TRL accepts."""
     from trl import GRPOConfig, SFTConfig
 
     from morerl.models.load import lora_config
     from morerl.training.arguments import trainer_arguments
-    from morerl.training.prefix import why_stock_settings
 
     check_rewards(settings.grpo, dict.fromkeys(tasks.corpora, ()))
     lora_config(settings.model)
     trainer_arguments(SFTConfig, settings.sft.trainer, settings.run.dir / "sft", settings, settings.sft.dev)
-    grpo = trainer_arguments(GRPOConfig, settings.grpo.trainer, settings.run.dir / "grpo", settings, settings.grpo.dev)
+    return trainer_arguments(GRPOConfig, settings.grpo.trainer, settings.run.dir / "grpo", settings, settings.grpo.dev)
+
+
+def _described(grpo: GRPOConfig) -> str:
+    from morerl.training.prefix import why_stock_settings
+
     prompts, reason = grpo.generation_batch_size // grpo.num_generations, why_stock_settings(grpo)
     how = "once for all its rollouts" if reason is None else f"for each of its rollouts: {reason}"
     window = f"a window is {prompts} prompts x {grpo.num_generations} rollouts"
     return f"trainers: TRL accepts the settings; {window}, a prompt computed {how}"
+
+
+def _check_schedule(settings: Settings, tasks: Tasks, samples: list[Sample], arguments: GRPOConfig) -> Iterator[str]:
+    """A line where grpo.trainer.max_steps has the last word on how much is trained.
+
+    Prompts that are too long still count: what GRPO leaves out of them makes the schedule shorter.
+    """
+    from morerl.training.order import cut_windows, windows_trained
+
+    trained, path = windows_trained(arguments), settings.grpo.rated or settings.run.dir / "rated.jsonl"
+    if trained is None:
+        return
+    size = arguments.generation_batch_size // arguments.num_generations
+    what = f"grpo.trainer.max_steps = {arguments.max_steps} trains {trained} windows, {trained * size} prompts"
+    if not path.is_file():
+        yield f"schedule: {what}; how many windows it has is known when {path} is there (`morerl rate`)"
+        return
+    ratings = {row.id: row for row in read_records(path, Rated)}
+    rated = [sample for sample in samples if sample.id in ratings]
+    has = len(cut_windows(rated, ratings, settings, size, tasks))
+    if has != trained:
+        verdict = "the rest is never trained" if trained < has else "goes on beyond its end"
+        yield f"advice: the schedule has {has} windows, and {what}: {verdict}; without max_steps each is trained once"
+
+
+def _check_reasoning(settings: Settings) -> Iterator[str]:
+    missing = [path for path in reasoning_files(settings) if not path.is_file()]
+    if missing:
+        files, verb = ", ".join(map(str, missing)), "are" if len(missing) > 1 else "is"
+        yield f"advice: `morerl sft` needs {files}, which {verb} not there: {how_to_make(missing[0])}"
 
 
 def _check_disjoint(splits: dict[str, list[Sample]]) -> None:

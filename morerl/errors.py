@@ -22,6 +22,11 @@ class DataError(MorerlError):
     """An input file is missing, malformed or contradicts another one."""
 
 
+def install(extra: str) -> str:
+    """The command that puts an extra of pyproject.toml into the environment of a checkout, and leaves its pins."""
+    return f"uv pip install --override constraints.txt --editable '.[{extra}]'"
+
+
 class ImageError(MorerlError):
     """A picture that cannot be used. `reason` is a short stable name, fit for counting."""
 

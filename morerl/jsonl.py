@@ -53,9 +53,15 @@ def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}:{number}: {where + ': ' if where else ''}{first['msg']}") from error
+        raise DataError(f"{path}:{number}: {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where the first fault of a record is, and what; of a box also what a box is."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    hint = "; boxes are x1, y1, x2, y2 as fractions of width and height" if "box" in first["loc"] else ""
+    return f"{where + ': ' if where else ''}{first['msg']}{hint}"
 
 
 def stream_samples(path: Path) -> Iterator[Sample]:

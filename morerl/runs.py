@@ -69,6 +69,13 @@ def latest_model(run_dir: Path) -> Path:
     return run_dir / stage / "model"
 
 
+def model_of(path: Path | str) -> Path | str:
+    """The model of the latest stage where the path is a run's folder; else the path itself, or the hub id."""
+    folder = Path(path)
+    is_model = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    return latest if not is_model and (latest := latest_model(folder)).is_dir() else path
+
+
 def settings_file(model: Path | str) -> Path | None:
     """The settings a model is asked by: in an exported folder, or beside <run.dir>/<stage>/model; None elsewhere."""
     folder = Path(model)
@@ -150,6 +157,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def how_to_make(path: Path) -> str:
+    """What makes a file that a stage reads and does not find, by the file's name."""
+    if path.name in ("train.jsonl", "dev.jsonl", "test.jsonl"):
+        return f"make it: python tools/prepare_corpus.py FORMAT RAW --out {path.parent}"
+    if "rated" in path.name:
+        return "run `morerl rate` first"
+    if "reasoning" in path.name:
+        return "make it: python tools/build_reasoning.py CONFIG; or name your own in sft.reasoning"
+    return "which stage makes it stands in `morerl --help`"
+
+
 def sha256(path: Path) -> str:
     """Hash of a file's bytes. Raises DataError if it cannot be read."""
     digest = hashlib.sha256()
@@ -158,7 +176,7 @@ def sha256(path: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}. Which stage makes it is in the README") from error
+        raise DataError(f"cannot read {path}: {error.strerror}; {how_to_make(path)}") from error
     return digest.hexdigest()
 
 

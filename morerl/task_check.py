@@ -9,6 +9,7 @@ from pathlib import Path
 
 from morerl.corpora import jsonl
 from morerl.corpora.prepare import Pictures
+from morerl.corpora.shared import Seen, Shared, shared
 from morerl.guidelines import load_spec
 from morerl.prompts.parse import parse
 from morerl.prompts.render import render, render_gold, template_of
@@ -35,15 +36,17 @@ def check_task(guidelines: str, samples: Sequence[Path], image_root: Path | None
     spec = load_spec(guidelines)
     pictures = Pictures(image_root or Path(), skip=image_root is None)
     facts, problems, used = [_described(guidelines, spec)], list[str](), Counter[str]()
-    misfits = Counter[str]()
+    misfits, seen = Counter[str](), dict[str, Seen]()
     for path in samples:
         counts = Counter[str]()
+        holds = seen.setdefault(str(path), Seen())
         golden = 0
         said = len(problems)
         for row in jsonl.read_file(path):
             problems += _problems(row, spec, pictures, path)
             if isinstance(row, Sample):
                 counts[row.task] += 1
+                holds.add(row)
                 golden += row.gold is not None
                 used.update(_names(row))
                 misfits.update(_misfits(row, spec))
@@ -51,11 +54,13 @@ def check_task(guidelines: str, samples: Sequence[Path], image_root: Path | None
             problems.append(f"{path}: no sample in it")
         kinds = ", ".join(f"{n} samples of the task {task}" for task, n in counts.items())
         facts.append(f"{path}: {kinds or 'nothing'}, {golden} with gold")
+    common = list(shared(seen))
+    problems += [line for both in common for line in both.problems()]
     if pictures.opened:
-        facts.append(f"pictures: {pictures.opened} opened under {image_root}")
+        facts.append(f"pictures: {pictures.usable} of {pictures.opened} can be used, under {image_root}")
     elif pictures.seen:
         facts.append("pictures: not checked; give --image-root")
-    return Findings(facts=tuple(facts), advice=tuple(_advice(spec, used, misfits)), problems=tuple(problems))
+    return Findings(facts=tuple(facts), advice=tuple(_advice(spec, used, misfits, common)), problems=tuple(problems))
 
 
 def _described(name: str, spec: TaskSpec) -> str:
@@ -130,7 +135,9 @@ def _misfits(sample: Sample, spec: TaskSpec) -> Iterator[str]:
             yield relation.label
 
 
-def _advice(spec: TaskSpec, used: Counter[str], misfits: Counter[str]) -> Iterator[str]:
+def _advice(spec: TaskSpec, used: Counter[str], misfits: Counter[str], common: Sequence[Shared]) -> Iterator[str]:
+    for both in common:
+        yield from both.advice()
     names = {fold(name) for name in used}
     directed = {fold(name.partition("(")[0]) for name in used}
     for label in spec.labels:

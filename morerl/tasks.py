@@ -14,6 +14,7 @@ from morerl.data_settings import ALONE
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples
+from morerl.runs import how_to_make
 from morerl.schema import Sample
 from morerl.settings import Settings
 from morerl.task import TaskSpec
@@ -64,8 +65,11 @@ class Tasks:
         """
         found: dict[str, Sample] = {}
         for name, corpus in self.corpora.items():
-            for sample in read_samples(corpus.file(split), limit=self.limit):
-                self._check(sample, name, found.get(sample.id), corpus.file(split))
+            path = corpus.file(split)
+            if not path.is_file():
+                raise DataError(f"cannot read {path}: no such file; {how_to_make(path)}")
+            for sample in read_samples(path, limit=self.limit):
+                self._check(sample, name, found.get(sample.id), path)
                 found[sample.id] = sample
         return list(found.values())
 

@@ -1,18 +1,14 @@
-"""What the verbs show in a terminal: progress bars, tables, one clear line for an error."""
+"""What the verbs show in a terminal: tables, one clear line for an error."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from morerl.errors import MorerlError
-
-LOG_SECONDS = 30.0
 
 
 @contextlib.contextmanager
@@ -49,89 +45,6 @@ def fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _progress(*, transient: bool = False) -> Any:
-    import rich.progress as bars
-    from rich.console import Console
-    from rich.text import Text
-
-    class Bars(bars.Progress):
-        """Bars, below them what a task has to say `below`: in 80 columns it finds no place beside a bar."""
-
-        def get_renderables(self) -> Iterator[Any]:
-            yield self.make_tasks_table(self.tasks)
-            told = [task.fields.get("below") for task in self.tasks]
-            yield from (Text(below, no_wrap=True, overflow="ellipsis") for below in told if below)
-
-    return Bars(
-        bars.TextColumn("[bold]{task.description:<8}"),
-        bars.BarColumn(bar_width=24),
-        bars.MofNCompleteColumn(),
-        bars.TimeElapsedColumn(),
-        bars.TextColumn("left"),
-        bars.TimeRemainingColumn(),
-        bars.TextColumn("{task.fields[figures]}"),
-        console=Console(stderr=True),
-        transient=transient,
-        disable=os.environ.get("RANK", "0") != "0" or (transient and not sys.stderr.isatty()),
-    )
-
-
-def _figures(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
-
-
-@contextlib.contextmanager
-def training_bar(stage: str) -> Iterator[Callable[[int, int, dict[str, float]], object]]:
-    with _progress() as progress:
-        task = progress.add_task(stage, total=None, figures="")
-        yield lambda done, total, figures: progress.update(task, completed=done, total=total, figures=_figures(figures))
-
-
-@contextlib.contextmanager
-def sample_bar(stage: str) -> Iterator[Callable[[int, int], object]]:
-    with training_bar(stage) as listener:
-        yield lambda done, total: listener(done, total, {})
-
-
-@contextlib.contextmanager
-def teach_bar() -> Iterator[Callable[[Any], object]]:
-    """A bar for a teacher's run (`morerl.teacher.ask.Progress`), below it kept, rejected, tokens, money, at once.
-
-    In a log, where a bar would show only its end, a line every LOG_SECONDS.
-    """
-    if not sys.stderr.isatty():
-        told = time.monotonic()
-
-        def write(at: Any) -> None:
-            nonlocal told
-            if at.done == at.total or time.monotonic() - told > LOG_SECONDS:
-                told = time.monotonic()
-                print(f"teach {at.done}/{at.total}  {_taught(at)}", file=sys.stderr, flush=True)  # noqa: T201
-
-        yield write
-        return
-    with _progress() as progress:
-        task = progress.add_task("teach", total=None, figures="")
-        yield lambda at: progress.update(task, completed=at.done, total=at.total, below=_taught(at))
-
-
-def _taught(at: Any) -> str:
-    reasons = ", ".join(f"{reason} {count}" for reason, count in at.rejected.most_common(3))
-    parts = [f"kept {at.kept}", f"rejected {at.rejected.total()}"]
-    parts += [f"{at.tokens:,} tokens"] if at.tokens else []
-    parts += [f"${at.usd:.2f}"] if at.usd is not None else []
-    parts += [f"{at.ceiling} at once"] if at.ceiling else []
-    return "  ".join([*parts, f"({reasons})"] if reasons else parts)
-
-
-@contextlib.contextmanager
-def row_bar(stage: str) -> Iterator[Callable[[], object]]:
-    """A bar for rows whose number is not known before the last."""
-    with _progress(transient=True) as progress:
-        task = progress.add_task(stage, total=None, figures="")
-        yield lambda: progress.advance(task)
-
-
 def counts_table(title: str, rows: Any) -> None:
     """Figures by split, each = or != what is on record (`morerl.corpora.prepare.Row`)."""
     from rich.console import Console
@@ -155,26 +68,19 @@ def _counted(row: Any) -> str:
     return f"{row.found:,} [red]!= {row.published:,}[/]" if row.differs else f"{row.found:,} ="
 
 
-@contextlib.contextmanager
-def demo_bars() -> Iterator[Callable[[str, int, int, dict[str, float]], object]]:
-    """One bar a stage, added when the stage first reports."""
-    with _progress() as progress:
-        tasks: dict[str, Any] = {}
-
-        def listen(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total, figures="")
-            progress.update(tasks[stage], completed=done, total=total, figures=_figures(figures))
-
-        yield listen
-
-
 def trained(stage: str, result: dict[str, Any]) -> str:
+    """A line on the stage's result, and one more where training came to nothing."""
     best = result["dev"]
-    return (
+    told = (
         f"{stage}: {result['steps']} steps in {result['seconds']:.0f} s; "
         f"kept step {best['step']} with dev {best['value']:.2f}"
     )
+    if best["step"] == 0:
+        told += (
+            f"\nwarning: no step had a better dev score than the start, so the model kept is that of before {stage}: "
+            f"look at {stage}'s curves in the report, and train longer or at another learning rate"
+        )
+    return told
 
 
 def show_metrics(metrics: Any) -> None:
@@ -186,12 +92,14 @@ def show_metrics(metrics: Any) -> None:
     table.add_column("value", justify="right")
     table.add_column("95% interval", justify="right")
     name = str(metrics.primary["name"])
-    rows = {name: metrics.primary["value"], **{k: v for k, v in metrics.figures.items() if k != name}}
+    sizes = {k.removesuffix("/n"): int(v) for k, v in metrics.figures.items() if k.endswith("/n")}
+    others = {k: v for k, v in metrics.figures.items() if k != name and k.removesuffix("/n") not in sizes}
+    rows = {name: metrics.primary["value"], **others}
     for figure, value in rows.items():
         interval = metrics.ci95.get(figure)
         table.add_row(figure, f"{value:.2f}", f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "")
     Console().print(table)
-    for title, counts in (("errors", metrics.errors), ("problems", metrics.problems)):
+    for title, counts in (("samples in", sizes), ("outcomes", metrics.errors), ("problems", metrics.problems)):
         most_first = sorted(counts.items(), key=lambda item: -item[1])
         if counts:
             say(f"{title}: " + ", ".join(f"{name} {count}" for name, count in most_first))
@@ -207,7 +115,7 @@ def show_findings(findings: Any, most: int = 20) -> None:
         if len(lines) > most:
             say(f"{title}: ... and {len(lines) - most} more")
     if findings.problems:
-        fail(f"{len(findings.problems)} problems", 2)
+        fail(f"{len(findings.problems)} problem{'s' * (len(findings.problems) > 1)}", 2)
     say("no problems: every gold answer there is comes back right")
 
 

@@ -119,7 +119,7 @@ def test_without_matplotlib_the_rest_is_written_and_the_remedy_told(tmp_path, mo
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     _, files, problem = write_table([ours()], tmp_path)
     assert [path.name for path in files] == ["table.md", "table.json"] and all(path.is_file() for path in files)
-    assert problem == "the picture needs matplotlib: pip install 'morerl[plots]'"
+    assert problem == "the picture needs matplotlib: uv pip install --override constraints.txt --editable '.[plots]'"
     with pytest.raises(ConfigError, match="needs matplotlib"):
         to_png(sections([ours()]), tmp_path / "x.png")
 

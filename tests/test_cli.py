@@ -1,6 +1,7 @@
 """The doors: what a person sees when something is wrong, stops, or is asked for help."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
-from morerl.cli import main
+from morerl.cli import app, main
 from morerl.config import dump_settings
 from morerl.inference import run_predict
 from morerl.teacher.build import run_teach
@@ -58,9 +61,12 @@ def test_help_names_every_verb_and_loads_no_torch():
         (["score", ROOT / "configs/scenes/demo.yaml", "run.dir=/nonexistent/x"], ["test.jsonl"]),
         (["export", "/nonexistent/x", "--out", "/nonexistent/y"], ["neither a run's folder", "config.json"]),
         (["report", "/nonexistent/x"], ["no run folder /nonexistent/x"]),
+        (["compare", "/nonexistent/a", ROOT], ["no file /nonexistent/a"]),
+        (["demo"], ["no configs/scenes/demo.yaml here", "checkout", "give the path"]),
     ],
 )
-def test_what_is_wrong_is_said_in_one_message_with_exit_code_2(arguments, words, monkeypatch, capsys):
+def test_what_is_wrong_is_said_in_one_message_with_exit_code_2(arguments, words, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["morerl", *map(str, arguments)])
     with pytest.raises(SystemExit) as end:
         main()
@@ -68,6 +74,16 @@ def test_what_is_wrong_is_said_in_one_message_with_exit_code_2(arguments, words,
     assert end.value.code == 2
     assert "Traceback" not in said
     assert all(word in said for word in words), said
+
+
+def test_help_shows_what_stands_in_angle_brackets():
+    """Markdown would take it for HTML, and leave it out."""
+    lost = []
+    for name, verb in get_command(app).commands.items():
+        said = " ".join([verb.help or "", *(getattr(param, "help", "") or "" for param in verb.params)])
+        shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300"}).output
+        lost += [(name, one) for one in re.findall(r"<[a-z]+>\S*", said.replace("`", "")) if one not in shown]
+    assert lost == [] and "<stage>.<split>.jsonl" in CliRunner().invoke(app, ["predict", "--help"]).output
 
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(make_settings, config):

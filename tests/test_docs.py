@@ -18,6 +18,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForImageTextToText
 
 from benchmarks import scale
+from morerl.errors import install
 from morerl.rewards import REWARDS
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -112,6 +113,16 @@ def test_a_block_that_is_wrong_is_found(place, what):
     [block] = blocks(Path("page.md"))
     with pytest.raises(AssertionError, match=r"page\.md:"):
         run([block])
+
+
+def test_an_extra_is_installed_in_one_way_wherever_it_is_told():
+    """vLLM apart, which brings a torch of its own; the report keeps its own words."""
+    files = [path for part in ("docs", "configs", "morerl") for path in (ROOT / part).rglob("*.*")]
+    names = [path.relative_to(ROOT) for path in files if path.suffix in (".md", ".yaml", ".py")]
+    told = [(ROOT / name).read_text("utf-8") for name in (Path("README.md"), *names) if "report" not in str(name)]
+    found = [one for text in told for one in re.findall(r"(?:uv )?pip install[^\n]*?\[[\w{}]+\]", text)]
+    assert len(found) > 4
+    assert {one.partition("[")[0] for one in found if "[vllm]" not in one} == {install("NAME").partition("[")[0]}
 
 
 def test_the_reference_of_the_settings_is_current_and_leaves_none_unexplained():

@@ -164,7 +164,7 @@ def test_the_verbs_score_and_compare(tmp_path):
     done = run(
         app, ["score", "--gold", str(gold), "--pred", str(a), "--protocol", "more", "--out", str(tmp_path / "m.json")]
     )
-    assert done.exit_code == 0 and "micro_f1" in done.stdout and "errors: " in done.stdout
+    assert done.exit_code == 0 and "micro_f1" in done.stdout and "outcomes: " in done.stdout
     metrics = json.loads((tmp_path / "m.json").read_text())
     assert {"protocol", "n", "primary", "figures", "ci95", "problems"} <= metrics.keys()
     assert metrics["primary"].keys() == {"name", "value"} and "NJUNLP/MORE" in metrics["about"]

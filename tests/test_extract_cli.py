@@ -103,7 +103,8 @@ def test_a_killed_run_goes_on_after_what_is_written(tmp_path):
         (["m", "--text", "a", "--resume"], "--resume goes on with the --out of a --file"),
         (["m", "--file", "nowhere.jsonl"], "no file nowhere.jsonl"),
         (["m", "--text", "a", "--schema", "x.json"], "cannot read x.json"),
-        (["m", "--text", "a", "--endpoint", "http://127.0.0.1:1/v1"], "schema= is missing"),
+        (["m", "--text", "a", "--endpoint", "http://127.0.0.1:1/v1"], "in the shell --schema"),
+        (["m", "--text", "a", "--schema", "more", "--endpoint", "http://127.0.0.1:1/v1"], "--mention and --region"),
         (["m", "--text", "", "--schema", "a", "--endpoint", "http://127.0.0.1:1/v1"], "text is empty"),
     ],
 )

@@ -96,6 +96,8 @@ def test_a_run_knows_its_guideline_and_how_it_was_asked(run, extractor):
     assert extractor._prompt.template == "stepwise_brief"
     by_name = Extractor.from_pretrained(run[0], "more", image_root=run[1])
     assert by_name._prompt.template == "stepwise_brief" and by_name.mark == extractor.mark
+    by_run = Extractor.from_pretrained(run[0].parent.parent, image_root=run[1])
+    assert by_run.wanted == extractor.wanted and by_run.mark == extractor.mark
     other = Extractor.from_pretrained(run[0], ["cup", "dog"], relations=["holds"], image_root=run[1])
     assert other._prompt.template is None, "the run's template shows no labels: another schema would not be asked"
     assert other.mark != extractor.mark

@@ -155,5 +155,5 @@ def test_without_spacy_it_says_how_to_get_it(monkeypatch):
     from morerl.errors import ConfigError
 
     monkeypatch.setitem(sys.modules, "spacy.util", None)
-    with pytest.raises(ConfigError, match="pip install"):
+    with pytest.raises(ConfigError, match=r"uv pip install --override constraints\.txt --editable '\.\[spacy\]'"):
         RESULT.to_spacy(None)

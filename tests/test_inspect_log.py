@@ -141,7 +141,7 @@ def test_several_corpora_stand_in_one_log_each_with_its_figures_and_rewards(unif
 def test_a_log_needs_inspect(answered, tmp_path, monkeypatch):
     settings, _ = answered
     monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
-    with pytest.raises(ConfigError, match=r"pip install 'morerl\[inspect\]'"):
+    with pytest.raises(ConfigError, match=r"needs inspect-ai: uv pip install .*\[inspect\]"):
         write_inspect(settings.run.dir, tmp_path / "a.eval")
 
 

@@ -21,7 +21,7 @@ from morerl.cli import app
 from morerl.extract.record import read_record
 from morerl.extract.result import Result
 
-pytest.importorskip("gradio", reason="needs gradio: pip install 'morerl[page]'")
+pytest.importorskip("gradio", reason="needs gradio: the extra page")
 
 pytestmark = pytest.mark.slow
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")

@@ -102,6 +102,20 @@ def test_a_folder_without_the_corpus_ends_with_2_and_one_message(tmp_path):
         assert not (tmp_path / "out").exists()
 
 
+def test_what_two_splits_share_is_said_and_a_shared_id_ends_with_2(tmp_path, pictured):
+    for split, numbers in (("train", (0, 1)), ("test", (2, 3))):
+        rows = [pictured("img/good.png", number).model_copy(update={"split": split}) for number in numbers]
+        write_records(tmp_path / f"raw/{split}.jsonl", rows)
+    arguments = ["jsonl", tmp_path / "raw", "--image-root", tmp_path, "--out", tmp_path / "out"]
+    done = prepare(*arguments)
+    assert done.returncode == 0 and "1 pictures stand in both train and test, e.g. img/good.png" in done.stdout
+    assert "1 samples stand in both train and test, alike but for their id" in " ".join(done.stdout.split())
+    test = tmp_path / "raw/test.jsonl"
+    test.write_text(test.read_text().replace("s2", "s0"))
+    done = prepare(*arguments)
+    assert done.returncode == 2 and "1 sample ids stand in both train and test, e.g. 's0'" in done.stderr
+
+
 def test_what_would_lose_files_is_refused(tmp_path):
     prepare("bio", DATA / "bio/conll", "--out", tmp_path / "a", "--name", "mine")
     done = prepare("jsonl", tmp_path / "a", "--out", tmp_path / "a")

@@ -1,5 +1,7 @@
 """A run folder: a done stage is not done twice, an interrupted one goes on, another one's is refused."""
 
+from pathlib import Path
+
 import pytest
 
 from morerl.config import load_settings
@@ -88,6 +90,20 @@ def test_a_missing_input_is_named_and_opens_nothing(settings, tmp_path):
     with pytest.raises(DataError, match=r"rated\.jsonl"):
         begin(settings(), "grpo", [tmp_path / "rated.jsonl"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("data/more/train.jsonl", r"prepare_corpus\.py FORMAT RAW --out data/more"),
+        ("runs/x/reasoning.jsonl", r"build_reasoning\.py CONFIG"),
+        ("runs/x/rated.jsonl", "`morerl rate` first"),
+        ("runs/x/other.jsonl", "`morerl --help`"),
+    ],
+)
+def test_what_makes_a_missing_input_is_said(settings, tmp_path, name, remedy):
+    with pytest.raises(DataError, match=remedy):
+        begin(settings(), "grpo", [Path(name)])
 
 
 def test_two_stages_share_a_run(settings, train):

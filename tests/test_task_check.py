@@ -24,6 +24,7 @@ labels:
 """
 PAIRS = GUIDELINE.format(protocol="more", none="nothing", none_label="- {name: nothing, definition: No link.}")
 EXTRACTS = GUIDELINE.format(protocol="scier", none="null", none_label="")
+PIXELS = {"id": "r0", "box": [10, 20, 50, 90]}
 TEXT = "The heron lives on Mirror Lake"
 
 
@@ -76,6 +77,7 @@ def test_a_good_task_is_described_and_its_gaps_are_advice(check):
         (PAIRS, pair("xyz"), r"the gold label 'xyz' is not in the guideline \(it has 3\)"),
         (PAIRS, pair(head="m7"), r"samples.jsonl:1: .*head/tail 'm7' is none of"),
         (PAIRS, "{\n", r"samples.jsonl:1: "),
+        (PAIRS, pair(image="a.png", regions=[PIXELS]), r"regions.0.box.0: .*; boxes are x1, y1, x2, y2 as fractions"),
         (PAIRS, pair(image="gone.png"), r"the picture gone.png cannot be used: .*\[missing\]"),
         (PAIRS, pair(image="../x.png"), r"\[outside_root\]"),
         (PAIRS, extract(), r"asks 'extract', which the guideline's protocol 'more' does not score"),
@@ -103,9 +105,22 @@ def test_relations_between_other_types_are_advice_for_gold_may_break_them(check)
     assert "1 gold relations 'lives_on' join argument types that the guideline does not allow for it" in found.advice
 
 
+def test_what_two_files_share_is_said(check, tmp_path):
+    Image.new("RGB", (30, 30)).save(tmp_path / "a.png")
+    (tmp_path / "mine.yaml").write_text(PAIRS)
+    files = {"train": [pair(id="1", image="a.png"), pair(id="2")], "test": [pair(id="1"), pair("shuns", image="a.png")]}
+    for name, rows in files.items():
+        (tmp_path / name).write_text("".join(json.dumps(row | {"split": name}) + "\n" for row in rows))
+    found = check_task(str(tmp_path / "mine.yaml"), [tmp_path / "train", tmp_path / "test"], tmp_path)
+    between = f"stand in both {tmp_path / 'train'} and {tmp_path / 'test'}"
+    assert [line.partition(",")[0] for line in found.problems] == [f"1 sample ids {between}"]
+    assert [line.partition(",")[0] for line in found.advice[:2]] == [f"1 pictures {between}", f"1 samples {between}"]
+
+
 def test_pictures_are_opened_under_their_root(check, tmp_path):
     Image.new("RGB", (30, 30)).save(tmp_path / "a.png")
-    assert f"pictures: 1 opened under {tmp_path}" in check(PAIRS, pair(image="a.png")).facts
+    found = check(PAIRS, pair(image="a.png"), pair(image="gone.png", id="2"))
+    assert f"pictures: 1 of 2 can be used, under {tmp_path}" in found.facts
 
 
 def test_the_verb_ends_with_2_on_problems(tmp_path):
@@ -113,7 +128,7 @@ def test_the_verb_ends_with_2_on_problems(tmp_path):
     (tmp_path / "train.jsonl").write_text(json.dumps(pair("a")) + "\n")
     arguments = ["check", "--guidelines", str(tmp_path / "mine.yaml"), "--samples", str(tmp_path / "train.jsonl")]
     done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 2 and "problem: " in done.output and "1 problems" in done.output
+    assert done.exit_code == 2 and "problem: " in done.output and "error 1 problem\n" in done.output
     (tmp_path / "train.jsonl").write_text(json.dumps(pair()) + "\n")
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0 and "no problems" in done.output

@@ -259,7 +259,9 @@ def of_the_shipped_config(settings, corpora):
 def test_two_corpora_go_through_every_stage(unified, corpora, tmp_path, make_settings):
     sft = {**make_settings().sft.model_dump(mode="json"), "reasoning": taught(tmp_path, corpora)}
     settings = unified(sft=sft, rate={"limit": 2})
-    lines = list(run_check(of_the_shipped_config(settings, corpora)))
+    told = list(run_check(of_the_shipped_config(settings, corpora)))
+    assert sum(line.startswith("advice: `morerl sft` needs runs/more-teacher/") for line in told) == 1
+    lines = [line for line in told if "advice: " not in line]
     assert [line.split(":")[0] for line in lines].count("wnut17") == len(lines[3:]) / 2 + 1
     run_sft(settings)
     assert run_rate(settings)["rated"] == 4

@@ -25,7 +25,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from morerl.terminal import fail, one_message, sample_bar, say, teach_bar
+from morerl.bars import sample_bar, teach_bar
+from morerl.terminal import fail, one_message, say
 
 if TYPE_CHECKING:
     from morerl.settings import Settings

@@ -25,13 +25,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from morerl.bars import row_bar
 from morerl.corpora import bio, jsonl, more, mrc, scier, sem2010
-from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published, shared_texts
+from morerl.corpora.prepare import Counts, Pictures, Row, beside, prepare_split, published
+from morerl.corpora.shared import shared
 from morerl.errors import ConfigError, DataError, MorerlError
 from morerl.interchange import SPLIT, brat, hf, label_studio
 from morerl.jsonl import write_json, write_records
 from morerl.schema import Reject
-from morerl.terminal import counts_table, row_bar, say
+from morerl.terminal import counts_table, say
 
 FORMATS = {
     "more": more,
@@ -112,17 +114,26 @@ def _splits(reader: Any, raw: Path) -> tuple[str, ...]:
 
 
 def _say_more(reader: Any, name: str, options: argparse.Namespace, found: dict[str, Counts]) -> None:
-    """What the reader tells of the files, what two splits share, what is old; a split without a sample is an error."""
+    """What the reader tells of the files, what two splits share, what is old.
+
+    A split without a sample is an error, and so is an id in two splits.
+    """
     if hasattr(reader, "notes"):
         for line in reader.notes(options.raw, name):
             say(line)
-    for one, other, texts in shared_texts(found):
-        say(f"{texts} texts stand in both {one} and {other}; they are kept")
+    common = list(shared({split: counts.seen for split, counts in found.items()}))
+    for both in common:
+        if both.texts:
+            say(f"{both.texts} texts stand in both {both.one} and {both.other}; they are kept")
+        for line in both.advice():
+            say(f"advice: {line}")
     for stale in sorted(options.out.glob("*.jsonl")):
         if stale.stem not in (*found, "rejected"):
             say(f"{stale} is from another time; this run did not write it")
     if empty := [split for split, counts in found.items() if not counts.samples]:
         raise DataError(f"{options.raw}: no sample in {', '.join(empty)}; is the file whole, and of the format?")
+    if problems := [line for both in common for line in both.problems()]:
+        raise DataError("\n  ".join(problems))
 
 
 def _show(name: str, rows: list[Row], source: str, pictures: Pictures) -> None:
@@ -134,8 +145,7 @@ def _show(name: str, rows: list[Row], source: str, pictures: Pictures) -> None:
     for row in differing:
         say(f"  differs: {row.split} {row.figure}: found {row.found}, published {row.published}")
     if pictures.opened:
-        good = sum(fault is None for fault in pictures.faults.values())
-        say(f"pictures: {good} of {pictures.opened} can be used")
+        say(f"pictures: {pictures.usable} of {pictures.opened} can be used")
     for folder in sorted(pictures.unchecked):
         say(f"pictures not checked: there is no folder {pictures.root / folder}; put them there before training")
 

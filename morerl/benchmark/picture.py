@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from morerl.benchmark.table import Section, TableRow, shown
-from morerl.errors import ConfigError
+from morerl.errors import ConfigError, install
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ def to_png(table: Sequence[Section], path: Path) -> None:
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
     except ImportError as error:
-        raise ConfigError("the picture needs matplotlib: pip install 'morerl[plots]'") from error
+        raise ConfigError(f"the picture needs matplotlib: {install('plots')}") from error
     tall = sum(_room(section) for section in table) + HEAD
     figure = Figure(figsize=(WIDTH, tall), dpi=DPI)
     FigureCanvasAgg(figure)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from morerl.bars import sample_bar
 from morerl.cli.options import usage
-from morerl.terminal import one_message, sample_bar, say
+from morerl.terminal import one_message, say
 
 if TYPE_CHECKING:
     from morerl.extract.extractor import Extractor
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def extract(
-    model: Annotated[str, typer.Argument(help="folder or hub id; with --endpoint the model's name there")],
+    model: Annotated[str, typer.Argument(help="folder, also a run's, or hub id; with --endpoint its name there")],
     text: Annotated[str | None, typer.Option(help="one text")] = None,
     image: Annotated[Path | None, typer.Option(help="the picture that goes with --text")] = None,
     mention: Annotated[

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from morerl.bars import demo_bars
 from morerl.cli.options import Overrides, settings, usage
-from morerl.terminal import demo_bars, one_message, say, show_comparison, show_findings, show_metrics, show_table
+from morerl.terminal import one_message, say, show_comparison, show_findings, show_metrics, show_table
 
 if TYPE_CHECKING:
     from morerl.settings import Settings
@@ -128,6 +129,9 @@ def compare(
         from morerl.jsonl import write_json
         from morerl.scoring.compare import DRAWS
 
+        for path in (a, b):
+            if not path.exists():
+                raise usage(f"no file {path}, nor a run's folder of that name")
         draws = DRAWS if draws is None else draws
         result = compare_runs(a, b, gold=gold, guidelines=guidelines, protocol=protocol, figure=figure, draws=draws)
         show_comparison(result)

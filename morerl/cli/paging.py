@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from morerl.cli.options import usage
+from morerl.errors import install
 from morerl.terminal import one_message, say
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ def page(
     to look for is a packaged guideline, or labels of your own.
 
     The page is served to this machine alone; from elsewhere, through a tunnel: `ssh -L 7860:127.0.0.1:7860 HOST`.
-    Needs gradio: `pip install 'morerl[page]'`.
+    Needs gradio, the extra `page` of README.md.
     """
     with one_message():
         if importlib.util.find_spec("gradio") is None:
-            raise usage("morerl page needs gradio: pip install 'morerl[page]'")
+            raise usage(f"morerl page needs gradio: {install('page')}")
         from morerl.page.app import launch
 
         with TemporaryDirectory(prefix="morerl-page-") as folder:

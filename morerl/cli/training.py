@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from morerl.cli.options import Config, Overrides, settings
-from morerl.terminal import demo_bars, one_message, sample_bar, say, show_before_after, trained, training_bar
+from morerl.bars import demo_bars, sample_bar, training_bar
+from morerl.cli.options import Config, Overrides, settings, usage
+from morerl.terminal import one_message, say, show_before_after, trained
+
+DEMO = Path("configs/scenes/demo.yaml")
 
 
 def sft(config: Config, overrides: Overrides = None) -> None:
-    """Supervised stage: learn the reasoning in <run.dir>/reasoning.jsonl.
+    """Supervised stage: learn the reasoning in `<run.dir>/reasoning.jsonl`.
 
-    Writes <run.dir>/sft/model, the checkpoint with the best greedy dev score.
+    Writes `<run.dir>/sft/model`, the checkpoint with the best greedy dev score.
     """
     with one_message():
         run = settings(config, overrides)
@@ -28,7 +31,7 @@ def sft(config: Config, overrides: Overrides = None) -> None:
 def rate(config: Config, overrides: Overrides = None) -> None:
     """Difficulty: let the SFT model answer the train samples it has not seen.
 
-    Writes <run.dir>/rated.jsonl.
+    Writes `<run.dir>/rated.jsonl`.
     """
     with one_message():
         run = settings(config, overrides)
@@ -44,7 +47,7 @@ def rate(config: Config, overrides: Overrides = None) -> None:
 def grpo(config: Config, overrides: Overrides = None) -> None:
     """Reinforcement stage: GRPO on a scheduled mix of easy and hard samples.
 
-    Writes <run.dir>/grpo/model, the checkpoint with the best greedy dev score.
+    Writes `<run.dir>/grpo/model`, the checkpoint with the best greedy dev score.
     """
     with one_message():
         run = settings(config, overrides)
@@ -58,7 +61,7 @@ def grpo(config: Config, overrides: Overrides = None) -> None:
 def predict(config: Config, overrides: Overrides = None) -> None:
     """Answer a split: predict.split (default test) with predict.model (default: the latest stage's).
 
-    Writes <run.dir>/predictions/<stage>.<split>.jsonl, or predict.out; of several corpora a file each.
+    Writes `<run.dir>/predictions/<stage>.<split>.jsonl`, or predict.out; of several corpora a file each.
     """
     with one_message():
         run = settings(config, overrides)
@@ -70,7 +73,7 @@ def predict(config: Config, overrides: Overrides = None) -> None:
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="a run's folder, or its <stage>/model", show_default=False)],
+    model: Annotated[Path, typer.Argument(help="a run's folder, or its `<stage>/model`", show_default=False)],
     out: Annotated[Path, typer.Option(help="the folder to write; new or empty", show_default=False)],
 ) -> None:
     """Make a trained model ready to serve and to share: one folder, with everything it takes to ask it.
@@ -85,11 +88,13 @@ def export(
 
 
 def demo(
-    config: Annotated[Path, typer.Argument(help="the demo's YAML")] = Path("configs/scenes/demo.yaml"),
+    config: Annotated[Path, typer.Argument(help="the demo's YAML")] = DEMO,
     overrides: Overrides = None,
 ) -> None:
     """The whole method on the embedded default: draw, teach, sft, rate, grpo, predict, score, report."""
     with one_message():
+        if config == DEMO and not config.is_file():
+            raise usage(f"there is no {DEMO} here: run it in a checkout, or give the path of the config")
         run = settings(config, overrides)
         from morerl.demo import run_demo
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from morerl.errors import DataError
+from morerl.jsonl import first_fault
 from morerl.schema import Reject, Sample
 
 MAX_LINE = 16 * 2**20  # bytes; a line without end would fill the memory
@@ -96,10 +97,8 @@ def parse_sample(record: str | bytes) -> Sample:
     try:
         return Sample.model_validate_json(record)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        reason = "bad_json" if first["type"] == "json_invalid" else "bad_field"
-        raise Refused(reason, f"{where + ': ' if where else ''}{first['msg']}") from error
+        kind = error.errors(include_url=False, include_input=False)[0]["type"]
+        raise Refused("bad_json" if kind == "json_invalid" else "bad_field", first_fault(error)) from error
 
 
 def unseen(sample: Sample, seen: set[str]) -> Sample:

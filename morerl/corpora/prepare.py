@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from morerl.corpora.shared import Seen
 from morerl.errors import ImageError
 from morerl.images import open_image
 from morerl.jsonl import write_records
@@ -28,12 +28,12 @@ class Counts:
     relations: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
-    texts: set[int] = field(default_factory=set)  # hashes, to find texts that two splits share
+    seen: Seen = field(default_factory=Seen)  # to find what two splits share
 
     def add(self, sample: Sample) -> None:
         """Counts a sample. A pair counts its mentions and regions, and one relation where gold is known."""
         self.samples += 1
-        self.texts.add(hash(sample.text))
+        self.seen.add(sample)
         if isinstance(sample.gold, Extraction):
             self.mentions += len(sample.gold.entities)
             self.relations += len(sample.gold.relations)
@@ -94,6 +94,11 @@ class Pictures:
         """Pictures that were looked at, those of unchecked folders apart."""
         return sum(Path(name).parent.as_posix() not in self.unchecked for name in self.faults)
 
+    @property
+    def usable(self) -> int:
+        """Those of them that can be used."""
+        return sum(fault is None for fault in self.faults.values())
+
     def check(self, sample: Sample) -> Sample | Reject:
         """The sample itself, or why its picture cannot be used (a reason of `morerl.images`)."""
         self.seen |= sample.image is not None
@@ -117,13 +122,6 @@ class Pictures:
         except ImageError as error:
             return error.reason, str(error)
         return None
-
-
-def shared_texts(found: dict[str, Counts]) -> Iterator[tuple[str, str, int]]:
-    """(split, split, how many texts stand in both), where any do: what a model trained on one may know of the other."""
-    for one, other in combinations(found, 2):
-        if both := len(found[one].texts & found[other].texts):
-            yield one, other, both
 
 
 @dataclass(kw_only=True)

@@ -25,7 +25,7 @@ from morerl.extract.result import Fault, Result
 from morerl.extract.wanted import Names, Schema, Wanted, of_spec, wanted
 from morerl.guidelines import load_spec
 from morerl.partial import fingerprint
-from morerl.runs import settings_file
+from morerl.runs import model_of, settings_file
 from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings, Settings
 from morerl.task import TaskSpec
 
@@ -86,13 +86,14 @@ class Extractor:
         device: str | None = None,
         dtype: str | None = None,
     ) -> Self:
-        """A model of a folder or hub id.
+        """A model of a folder or hub id; a run's folder stands for its latest stage.
 
         `schema` and `relations`: see `morerl.extract.wanted.wanted`; a model in a run's folder knows its own
         guideline, and how it was asked in training. Pictures lie under `image_root`. Texts longer than `window`
         characters are read in overlapping windows. `device`: a GPU where there is one; `dtype`: the run's, else
         float32. Raises ConfigError or DataError for what cannot be used.
         """
+        path_or_id = model_of(path_or_id)
         run = _run_of(path_or_id)
         own = load_spec(run.data.guidelines) if run is not None and run.data.guidelines is not None else None
         trained = Trained(of_spec(own), run.prompt) if run is not None and own is not None else None

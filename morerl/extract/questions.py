@@ -30,7 +30,11 @@ def questions(record: Record, wanted: Wanted, size: int) -> tuple[TaskSpec, list
     things = (*record.mentions, *record.regions)
     if not things:
         if wanted.joint is None:
-            raise Unfit("no_arguments", "the schema asks how given things are related: give mentions= and regions=")
+            raise Unfit(
+                "no_arguments",
+                "the schema asks how given things are related: "
+                "give mentions= and regions= (in the shell --mention and --region)",
+            )
         return wanted.joint, [_joint(record, window, wanted.joint) for window in cut]
     if wanted.pair is None:
         raise Unfit("no_relations", "mentions or regions are given, but the schema has no relations to ask about")

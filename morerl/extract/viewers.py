@@ -13,7 +13,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from morerl.errors import ConfigError
+from morerl.errors import ConfigError, install
 
 _WORD = re.compile(r"\S+")
 
@@ -91,7 +91,7 @@ def doc_of(nlp: Any, text: str, ents: Sequence[Ent], whole: dict[str, Any]) -> A
     try:
         from spacy.util import filter_spans
     except ImportError as error:
-        raise ConfigError("to_spacy needs spaCy: pip install 'morerl[spacy]'") from error
+        raise ConfigError(f"to_spacy needs spaCy: {install('spacy')}") from error
     doc = nlp.make_doc(text)
     seen = [e for e in ents if text[e.start : e.end].strip()]
     found = [doc.char_span(e.start, e.end, label=e.label, span_id=e.id, alignment_mode="expand") for e in seen]

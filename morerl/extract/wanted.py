@@ -61,8 +61,8 @@ def wanted(schema: Schema | None, relations: Names | None = None) -> Wanted:
         return of_spec(schema if isinstance(schema, TaskSpec) else _guideline(str(schema)))
     if not schema and not relations:
         raise ConfigError(
-            'schema= is missing: entity types ["person", "place"] or {"person": "a human being"}, with relations= '
-            "beside them if you like; or a guideline's name or path"
+            "schema= is missing (in the shell --schema): a guideline's name or path, or entity types as names or "
+            '{"person": "a human being"}, with relations= (--relations) beside them if you like'
         )
     types = {name: _type(name, value) for name, value in _named(schema or {}, "schema")}
     labels = [_label(name, value) for name, value in _named(relations or {}, "relations")]

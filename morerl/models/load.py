@@ -133,11 +133,20 @@ def _takes_pictures(path: Path | str) -> bool:
     from transformers import AutoConfig
 
     base = model_folder(path)
+    _check_folder(base)
     try:
         config = AutoConfig.from_pretrained(base)
     except (OSError, ValueError) as error:
         raise ConfigError(_load_help(base, error)) from error
     return getattr(config, "vision_config", None) is not None
+
+
+def _check_folder(base: Path | str) -> None:
+    """A name that is no hub id (owner/name) is a folder; the hub is not asked for it, which takes long to fail."""
+    name = str(base)
+    local = isinstance(base, Path) or name.count("/") > 1 or name.startswith((".", "/", "~"))
+    if local and not Path(base).exists():
+        raise ConfigError(f"model {name}: no such folder; run the stage that makes it first, or name another model")
 
 
 def model_folder(path: Path | str) -> Path | str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from morerl.config import load_settings
-from morerl.errors import ConfigError, DataError
+from morerl.errors import ConfigError, DataError, install
 from morerl.evaluation import side_by_side
 from morerl.jsonl import read_record, read_records
 from morerl.models.endpoint import pictures
@@ -58,7 +58,7 @@ def write_inspect(run_dir: Path, out: Path) -> int:
     try:
         from inspect_ai.log import write_eval_log
     except ImportError as error:
-        raise ConfigError("--inspect needs inspect-ai: pip install 'morerl[inspect]'") from error
+        raise ConfigError(f"--inspect needs inspect-ai: {install('inspect')}") from error
     if out.suffix != ".eval":
         raise ConfigError(f"--inspect {out}: want a file that ends in .eval, which is what `inspect view` reads")
     log = make_log(run_dir)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from morerl.errors import ConfigError
 from morerl.sections import DevSettings
 from morerl.settings import Settings
+from morerl.training.kinds import check_kinds
 from morerl.training.tracking import check_trackers, names
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def trainer_arguments(
     import torch
 
     _check_names(kind, options)
+    check_kinds(kind, options)
     has_gpu = torch.cuda.is_available()
     defaults = {
         "report_to": "none",

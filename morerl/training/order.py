@@ -40,20 +40,15 @@ def plan_order(
 
     mixing, notes = settings.grpo.mixing, settings.run.dir / "schedule.jsonl"
     size = arguments.generation_batch_size // arguments.num_generations
-    has_picture = {sample.id: sample.image is not None for sample in samples}
-    ids = {name: [sample.id for sample in group] for name, group in tasks.by_corpus(samples).items()}
-    times = repeats(ids, settings.data.temperature, seed=settings.run.seed)
-    rated = [ratings[sample.id] for sample in samples for _ in range(times[sample.id])]
-    epochs = schedule(rated, mixing, seed=settings.run.seed)
-    cut = windows(epochs, size, has_picture.__getitem__, seed=settings.run.seed)
+    cut = cut_windows(samples, ratings, settings, size, tasks)
     if mixing.strategy != "adaptive":
         write_windows(notes, _lines(cut, ratings, mixing.hard_below, arguments))
         rows = {sample.id: row for row, sample in enumerate(samples)}
         return Order(ScheduledGRPOTrainer, {"windows": [[rows[slot.id] for slot in one] for one in cut]}, [])
-    ratio = ratios({name: len(of_corpus) for name, of_corpus in ids.items()}, settings.data.temperature)
+    ratio = ratios({name: len(group) for name, group in tasks.by_corpus(samples).items()}, settings.data.temperature)
     pool = Pool(
         ids=[sample.id for sample in samples],
-        pictures=list(has_picture.values()),
+        pictures=[sample.image is not None for sample in samples],
         ratios=[ratio[tasks.name(sample)] for sample in samples],
         mixing=mixing,
         size=size,
@@ -62,6 +57,26 @@ def plan_order(
     standing = start([ratings[sample.id] for sample in samples])
     options = {"windows": [[0] * size] * len(cut), "pool": pool, "standing": standing, "notes": notes}
     return Order(AdaptiveGRPOTrainer, options, [solved_function(tasks)])
+
+
+def cut_windows(
+    samples: list[Sample], ratings: dict[str, Rated], settings: Settings, size: int, tasks: Tasks
+) -> list[list[Slot]]:
+    """The windows of a fixed order, of `size` samples each. Raises DataError if nothing is hard."""
+    seed, has_picture = settings.run.seed, {sample.id: sample.image is not None for sample in samples}
+    ids = {name: [sample.id for sample in group] for name, group in tasks.by_corpus(samples).items()}
+    times = repeats(ids, settings.data.temperature, seed=seed)
+    rated = [ratings[sample.id] for sample in samples for _ in range(times[sample.id])]
+    epochs = schedule(rated, settings.grpo.mixing, seed=seed)
+    return windows(epochs, size, has_picture.__getitem__, seed=seed)
+
+
+def windows_trained(arguments: Any) -> int | None:
+    """How many windows `max_steps` optimizer steps train, the last perhaps in part; None: all that there are."""
+    if arguments.max_steps <= 0:
+        return None
+    micro_steps = arguments.num_iterations * arguments.steps_per_generation
+    return -(-arguments.max_steps * arguments.gradient_accumulation_steps // micro_steps)
 
 
 def _lines(cut: list[list[Slot]], ratings: dict[str, Rated], hard_below: float, arguments: Any) -> Iterator[Window]:
