@@ -43,6 +43,16 @@ def test_any_record_is_read_or_refused_by_name(raw):
         assert isinstance(record, Record) and asked
 
 
+@pytest.mark.parametrize("key", ["id", "type"])
+@pytest.mark.parametrize("what", ["mention", "region"])
+def test_half_a_surrogate_pair_which_no_file_can_hold_is_refused_by_name(what, key):
+    raw = {"text": "Ada", "image": "a.png"}
+    raw[f"{what}s"] = [{"start": 0, "end": 3, "box": [0, 0, 1, 1], key: "a\ud800"}]
+    with pytest.raises(Unfit) as refused:
+        read_record(raw)
+    assert refused.value.reason == f"bad_{what}" and key in str(refused.value)
+
+
 def listed(answer):
     """The strings that an answer has for entities."""
     texts = [row.get("text") for row in answer["entities"] if isinstance(row, dict)]
