@@ -120,6 +120,21 @@ def test_with_this_setting_too_steps_are_the_stock_steps(options, narrow_model, 
     assert_same_run(*both("Qwen2.5-VL", narrow_model, tmp_path, **options), 1e-4)
 
 
+BONUS = {
+    "static": {"entropy_coef": 0.5},
+    "adaptive": {"use_adaptive_entropy": True, "entropy_target": 9.0, "entropy_coef_delta": 0.1, "steps": 2},
+}
+
+
+@pytest.mark.parametrize("options", BONUS.values(), ids=BONUS)
+def test_an_entropy_bonus_counts_on_groups_without_spread_too(options, narrow_model, tmp_path):
+    """All rewards are alike, so the bonus alone moves the weights."""
+    alike = {"reward": lambda completions, **kwargs: [1.0] * len(completions), **options}
+    stock, ours = both("Qwen2", narrow_model, tmp_path, **alike)
+    assert_same_run(stock, ours, 1e-4)
+    assert any(weight.any() for weight in ours.moved.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "lora"), [("Qwen2.5-VL", False), ("Qwen3-VL", True), ("Qwen2", False)])
 def test_twenty_steps_are_the_stock_steps(family, lora, narrow_model, tmp_path):
