@@ -111,6 +111,7 @@ SETTINGS = {
     "sequence-level ratios": {"importance_sampling_level": "sequence", "num_iterations": 2, "steps": 2},
     "tokens of high entropy": {"top_entropy_quantile": 0.3},
     "no truncated completions": {"mask_truncated_completions": True},
+    "padding to a multiple": {"pad_to_multiple_of": 64},
     "temperature, top-p, penalty": {"temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.3},
 }
 

@@ -138,7 +138,8 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
         """Prompts as the model reads them: what has a value a token is left-padded."""
 
         def left(rows: list[list[int]], filler: int) -> torch.Tensor:
-            return pad([torch.tensor(row) for row in rows], padding_value=filler, padding_side="left")
+            each = [torch.tensor(row) for row in rows]
+            return pad(each, filler, padding_side="left", pad_to_multiple_of=self.pad_to_multiple_of)
 
         inputs = {
             "input_ids": left(ids, self._tokenizer.pad_token_id),
