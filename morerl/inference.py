@@ -18,7 +18,7 @@ from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.partial import Ask, drop, fingerprint, in_chunks, kept
 from morerl.prompts.parse import parse
-from morerl.runs import begin, finish, latest_model, model_marks, reasoning_files, sha256
+from morerl.runs import begin, finish, latest_model, metrics_file, model_marks, reasoning_files, sha256
 from morerl.schema import Extraction, Metrics, Prediction, Rated, Reasoning, Sample
 from morerl.scoring import is_right
 from morerl.settings import GenerateSettings, Settings
@@ -181,7 +181,7 @@ def score_run(settings: Settings, *, draws: int = 1000) -> list[tuple[Path, Metr
     """Scores the predictions of the settings' model and split; of each corpus the metrics file and the metrics."""
     tasks, scored = load_tasks(settings), []
     for name, predictions in predict_files(settings, tasks).items():
-        corpus, out = tasks.corpora[name], predictions.with_suffix(".metrics.json")
+        corpus, out = tasks.corpora[name], metrics_file(predictions)
         metrics = score_files(
             corpus.file(settings.predict.split),
             predictions,
