@@ -225,3 +225,9 @@ def test_a_rating_is_of_a_train_sample_and_its_only_one(tmp_path, ids, message):
     write_records(tmp_path / "rated.jsonl", rows)
     with pytest.raises(DataError, match=message):
         read_ratings(tmp_path / "rated.jsonl", {"a", "b"})
+
+
+def test_a_share_too_large_for_a_number_is_all_there_are():
+    """100 ** 199 is more than a float holds."""
+    (*_, last) = schedule(rated(3, 5), MixingSettings(alpha=100, epochs=200), seed=0)
+    assert (last.hard, last.easy) == (3, 5)
