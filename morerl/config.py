@@ -54,6 +54,7 @@ def make_settings(tree: dict[str, Any], overrides: list[str], source: Path) -> S
     run = tree.get("run")
     if isinstance(run, dict):
         tree = _fill_in(tree, str(run.get("dir", "")))
+    _refuse_passwords(tree, source)
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
@@ -111,6 +112,19 @@ def _fill_in(value: Any, run_dir: str) -> Any:
     if isinstance(value, dict):
         return {key: _fill_in(inner, run_dir) for key, inner in value.items()}
     return value.replace("${run.dir}", run_dir) if isinstance(value, str) else value
+
+
+def _refuse_passwords(value: Any, source: Path, where: str = "") -> None:
+    """Before anything repeats or writes the value."""
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, one in inner:
+            _refuse_passwords(one, source, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, str) and re.search(r"://[^/\s]*@", value):
+        raise ConfigError(
+            f"{source}: {where} is an address with a user or password in it, which would end in the run's folder and "
+            "on model cards: give the address alone, and the key in the environment (OPENAI_API_KEY)"
+        )
 
 
 def _explain(path: Path, error: ValidationError) -> str:

@@ -15,7 +15,7 @@ from morerl.evaluation import score_files
 from morerl.inference import run_predict, run_rate
 from morerl.jsonl import read_samples, write_json, write_records
 from morerl.report.write import write_report
-from morerl.runs import begin, finish, model_marks, read_json
+from morerl.runs import begin, finish, metrics_file, model_marks, read_json
 from morerl.scenes.release import write_release
 from morerl.schema import Sample
 from morerl.settings import Settings
@@ -111,7 +111,7 @@ def _score(settings: Settings, stage: str, name: str, samples: list[Sample], gol
     model = str(settings.run.dir / stage / "model")
     asked = settings.model_copy(update={"predict": settings.predict.model_copy(update={"model": model, "out": out})})
     run_predict(asked, samples=samples, listener=lambda done, total: listener(f"test {name[:8]}", done, total, {}))
-    return score_files(gold, out, settings.data.guidelines, out.with_suffix(".metrics.json"), model=stage)
+    return score_files(gold, out, settings.data.guidelines, metrics_file(out), model=stage)
 
 
 def shuffle_pictures(samples: list[Sample], *, seed: int) -> list[Sample]:

@@ -15,6 +15,7 @@ from morerl.errors import DataError
 from morerl.guidelines import known_specs, load_spec
 from morerl.jsonl import read_record, read_records, stream_samples, write_json
 from morerl.prompts.parse import parse
+from morerl.runs import metrics_file
 from morerl.schema import Completions, Extraction, Metrics, Sample
 from morerl.scoring import Tally
 from morerl.scoring.compare import Comparison, Pairs, compare
@@ -130,20 +131,27 @@ class _Scored(NamedTuple):
 def _scored(path: Path) -> _Scored:
     """The predictions that a path stands for, and their metrics where they were scored."""
     if path.is_dir():
-        files = [*path.glob("predictions/*.test.jsonl"), *path.glob("*.test.jsonl")]
-        best = max(files, key=lambda file: file.name.startswith("grpo"), default=None)
-        if best is None:
-            raise DataError(
-                f"{path} holds no predictions/<stage>.test.jsonl; run `morerl predict` first, "
-                "or give the very file where the run has several corpora"
-            )
-        path = best
-    beside = path if path.suffix == ".json" else path.with_suffix(".metrics.json")
+        path = _of_run(path)
+    beside = path if path.suffix == ".json" else metrics_file(path)
     metrics = read_record(beside, Metrics) if beside.is_file() else None
     if path == beside and metrics is not None:
         path = beside.parent / str(metrics.settings.get("predictions", beside.name))
     gold = metrics.settings.get("gold") if metrics is not None else None
     return _Scored(path, metrics, None if gold is None else beside.parent / str(gold))
+
+
+def _of_run(run: Path) -> Path:
+    """The predictions of a run's last stage, or the only ones."""
+    files = {file.name: file for file in (*run.glob("*.test.jsonl"), *run.glob("predictions/*.test.jsonl"))}
+    names = [name for name in ("grpo.test.jsonl", "sft.test.jsonl") if name in files][:1] or sorted(files)
+    if not names:
+        raise DataError(
+            f"{run} holds no predictions/<stage>.test.jsonl; run `morerl predict` first, "
+            "or give the very file where the run has several corpora"
+        )
+    if len(names) > 1:
+        raise DataError(f"{run} holds predictions of several models: give one of {', '.join(names)}")
+    return files[names[0]]
 
 
 def _agreed(a: _Scored, b: _Scored) -> Path:

@@ -23,7 +23,7 @@ class MixingSettings(Section):
         "hard_only: the hard ones; fixed: easy:hard = 1 : 1; adaptive: drawn by what the rollouts tell, "
         "for as many windows as progressive has",
     )
-    alpha: float = Field(default=0.5, ge=0.0, description="1: fixed 1:1; 0: hard samples only after epoch 1")
+    alpha: float = Field(default=0.5, ge=0.0, le=100.0, description="1: fixed 1:1; 0: hard samples only after epoch 1")
     epochs: int = Field(default=4, ge=1, description="epochs of the schedule; the run's steps follow")
     hard_below: float = Field(default=1.0, gt=0.0, le=1.0, description="hard: pass rate below it (1: not always right)")
     decay: float = Field(
@@ -47,9 +47,7 @@ class MixingSettings(Section):
 class RewardSettings(Section):
     """How much one part of the reward counts, and when."""
 
-    weight: float | None = Field(
-        default=None, allow_inf_nan=False, description="throughout the run; of a preset: times its own weights"
-    )
+    weight: float | None = Field(default=None, description="throughout the run; of a preset: times its own weights")
     stages: tuple[float, float] | None = Field(
         default=None, description="instead of a weight: before and from grpo.second_stage on; null there: the second"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.partial import Ask, drop, fingerprint, in_chunks, kept
 from morerl.prompts.parse import parse
-from morerl.runs import begin, finish, latest_model, model_marks, reasoning_files, sha256
+from morerl.runs import begin, finish, latest_model, metrics_file, model_marks, reasoning_files, sha256
 from morerl.schema import Extraction, Metrics, Prediction, Rated, Reasoning, Sample
 from morerl.scoring import is_right
 from morerl.settings import GenerateSettings, Settings
@@ -34,8 +34,8 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     """Rates the train samples that SFT did not use, or with rate.taught all; writes <run.dir>/rated.jsonl.
 
     Greedy and once, as MORE-R1 does; with rate.n > 1 and rate.temperature > 0 the pass rate over n
-    draws. What cannot be parsed is not right, so every sample given is rated. Returns
-    {"rated", "easy", "hard", "seconds"} (easy: always right).
+    draws. What cannot be parsed is not right, so every sample given is rated. What an interrupted call has
+    answered is not asked again. Returns {"rated", "easy", "hard", "seconds"} (easy: always right).
     """
     model = settings.rate.model or settings.run.dir / "sft" / "model"
     reasoning, tasks = [] if settings.rate.taught else reasoning_files(settings), load_tasks(settings)
@@ -45,12 +45,18 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     started = time.perf_counter()
     samples = _to_rate(settings, tasks, reasoning)
     how = settings.generate.model_copy(update={"n": settings.rate.n, "temperature": settings.rate.temperature})
-    texts = _answerer(model, None, tasks, settings, how, lambda n: listener(n, len(samples)))(samples, 0)
+    out, size = settings.run.dir / "rated.jsonl", CHUNK * how.batch_size
+    mark = _mark(model, None, samples, tasks.corpora.values(), settings, how)
+    before = kept(out, mark, size=size, of=len(samples))
+    ask = _answerer(model, None, tasks, settings, how, lambda n: listener(before + n, len(samples)))
+    texts = in_chunks(samples, out, mark, ask, size=size)
     rows = [_rated(sample, drawn, tasks.spec(sample)) for sample, drawn in zip(samples, texts, strict=True)]
-    write_records(settings.run.dir / "rated.jsonl", rows)
+    write_records(out, rows)
     easy = sum(row.pass_rate == 1.0 for row in rows)
-    seconds = round(time.perf_counter() - started, 1)
-    return finish(settings, "rate", {"rated": len(rows), "easy": easy, "hard": len(rows) - easy, "seconds": seconds})
+    figures = {"rated": len(rows), "easy": easy, "hard": len(rows) - easy}
+    result = finish(settings, "rate", {**figures, "seconds": round(time.perf_counter() - started, 1)})
+    drop(out)
+    return result
 
 
 def _to_rate(settings: Settings, tasks: Tasks, taught: Sequence[Path]) -> list[Sample]:
@@ -98,11 +104,11 @@ def run_predict(
     model, tasks = predict_model(settings), load_tasks(settings)
     asked = tasks.by_corpus(tasks.read(settings.predict.split) if samples is None else samples)
     out = predict_files(settings, tasks)
-    marks = {name: _mark(model, rows, tasks.corpora[name], settings) for name, rows in asked.items()}
+    endpoint, how = settings.predict.endpoint, settings.generate
+    marks = {name: _mark(model, endpoint, rows, [tasks.corpora[name]], settings, how) for name, rows in asked.items()}
     size, total = CHUNK * settings.generate.batch_size, sum(map(len, asked.values()))
     before = sum(kept(out[name], mark, size=size, of=len(asked[name])) for name, mark in marks.items())
-    endpoint = settings.predict.endpoint
-    ask = _answerer(model, endpoint, tasks, settings, settings.generate, lambda n: listener(before + n, total))
+    ask = _answerer(model, endpoint, tasks, settings, how, lambda n: listener(before + n, total))
     for name, rows in asked.items():
         texts = in_chunks(rows, out[name], marks[name], ask, size=size)
         spec = tasks.corpora[name].spec
@@ -112,13 +118,20 @@ def run_predict(
     return list(out.values())
 
 
-def _mark(model: str | Path, samples: Sequence[Sample], corpus: Corpus, settings: Settings) -> str:
+def _mark(
+    model: str | Path,
+    endpoint: str | None,
+    samples: Sequence[Sample],
+    corpora: Iterable[Corpus],
+    settings: Settings,
+    how: GenerateSettings,
+) -> str:
     """Of everything that the completions depend on."""
-    tree = settings.model_dump(mode="json")
-    sections = [tree[name] for name in ("images", "prompt", "model", "generate")]
+    sections = [one.model_dump(mode="json") for one in (settings.images, settings.prompt, settings.model, how)]
     weights = [sha256(path) for path in model_marks(model)]
-    where = (str(model), settings.predict.endpoint, str(corpus.image_root), settings.run.seed)
-    return fingerprint(where, sections, weights, corpus.spec.model_dump(), [sample.model_dump() for sample in samples])
+    tasks = [(str(corpus.image_root), corpus.spec.model_dump()) for corpus in corpora]
+    where = (str(model), endpoint, settings.run.seed)
+    return fingerprint(where, sections, weights, tasks, [sample.model_dump() for sample in samples])
 
 
 def predict_model(settings: Settings) -> str | Path:
@@ -181,7 +194,9 @@ def score_run(settings: Settings, *, draws: int = 1000) -> list[tuple[Path, Metr
     """Scores the predictions of the settings' model and split; of each corpus the metrics file and the metrics."""
     tasks, scored = load_tasks(settings), []
     for name, predictions in predict_files(settings, tasks).items():
-        corpus, out = tasks.corpora[name], predictions.with_suffix(".metrics.json")
+        if not predictions.is_file():
+            raise DataError(f"no {predictions}: run `morerl predict` first, with the same settings")
+        corpus, out = tasks.corpora[name], metrics_file(predictions)
         metrics = score_files(
             corpus.file(settings.predict.split),
             predictions,

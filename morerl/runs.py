@@ -57,6 +57,12 @@ def begin(
     return None
 
 
+def metrics_file(predictions: Path) -> Path:
+    """Where the figures of a file of predictions lie: beside it, under its name without .jsonl."""
+    stem = predictions.stem if predictions.suffix in (".jsonl", ".json") else predictions.name
+    return predictions.with_name(f"{stem}.metrics.json")
+
+
 def model_marks(model: Path | str) -> list[Path]:
     """The small file that tells one trained model from another, as an input; none for a model from elsewhere."""
     mark = Path(model) / "dev.json"

@@ -116,29 +116,23 @@ class Sample(Frozen):
             raise ValueError(f"mention and region ids are not unique: {ids}")
         if self.regions and self.image is None:
             raise ValueError("the sample has regions but no image")
-        self._check_question(ids)
-        self._check_gold()
+        for role in (self.head, self.tail):
+            if self.task == "pair" and role not in ids:
+                raise ValueError(f"head/tail {role!r} is none of the sample's mentions and regions {ids}")
+            if self.task != "pair" and role is not None:
+                raise ValueError(f"head/tail {role!r}: only the task `pair` has them, this is {self.task!r}")
+        if self.gold is not None:
+            self._check_gold()
         return self
 
     def _check_span(self, what: str, id_: str, text: str, start: int | None, end: int | None) -> None:
         if start is None or end is None:
             raise ValueError(f"{what} {id_} {text!r} has no start and end in the text")
         if not start < end <= len(self.text) or self.text[start:end] != text:
-            raise ValueError(
-                f"{what} {id_}: text[{start}:{end}] is {self.text[start:end]!r}, "
-                f"not {text!r} (offsets are half-open, in characters)"
-            )
-
-    def _check_question(self, ids: list[str]) -> None:
-        for role in (self.head, self.tail):
-            if self.task == "pair" and role not in ids:
-                raise ValueError(f"head/tail {role!r} is none of the sample's mentions and regions {ids}")
-            if self.task != "pair" and role is not None:
-                raise ValueError(f"head/tail {role!r}: only the task `pair` has them, this is {self.task!r}")
+            found = f"text[{start}:{end}] is {self.text[start:end]!r}, not {text!r}"
+            raise ValueError(f"{what} {id_}: {found} (offsets are half-open, in characters)")
 
     def _check_gold(self) -> None:
-        if self.gold is None:
-            return
         if isinstance(self.gold, Gold) != (self.task == "pair"):
             wanted = "{label}" if self.task == "pair" else "{entities, relations}"
             raise ValueError(f"the gold answer of the task {self.task!r} must be {wanted}")
@@ -200,6 +194,12 @@ class Rated(Frozen):
     id: str
     n: int = Field(ge=1, description="completions drawn")
     n_correct: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Rated:
+        if self.n_correct > self.n:
+            raise ValueError(f"n_correct = {self.n_correct} is more than n = {self.n}, the completions drawn")
+        return self
 
     @property
     def pass_rate(self) -> float:

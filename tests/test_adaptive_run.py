@@ -158,6 +158,19 @@ def test_a_fixed_order_is_written_ahead_and_its_rollouts_are_counted(run, strate
     assert [entry["rollouts"] for entry in log if "grad_norm" in entry] == [8, 16]
 
 
+def test_a_run_longer_than_its_schedule_begins_it_anew_says_so_and_writes_what_trains(run, monkeypatch, caplog):
+    seen = []
+    monkeypatch.setattr(
+        "morerl.training.grpo.judge", lambda case, parts: seen.append(case.sample.id) or by_length(case, parts)
+    )
+    lines, log = run({"strategy": "fixed", "epochs": 1}, max_steps=6)
+    told = [prompt["id"] for line in lines for prompt in line["prompts"]]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6] and log[-1]["step"] == 6
+    assert seen == [id_ for id_ in told for _ in range(GROUP)] and told[:8] == told[16:]
+    assert [line["prompts"][0]["epoch"] for line in lines] == [1, 1, 1, 1, 2, 2]
+    assert any("max_steps = 6 trains on 6 windows" in record.message for record in caplog.records)
+
+
 def test_solved_is_the_right_answer_whatever_the_form(text_pair, make_settings):
     solved = order.solved_function(load_tasks(make_settings()))
     sample = text_pair(0, label="/per/per/partner")

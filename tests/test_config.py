@@ -1,5 +1,6 @@
 """Settings: what is read, what is refused, and that the message says where and what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,9 @@ def test_settings_cannot_be_changed_after_loading(config):
         ("prompt: {zzz: 1}", "prompt.zzz: unknown key; known: template, examples"),
         ("images: {views: [full, side]}", "images.views.1: Input should be 'full' or 'crop' (found 'side')"),
         ("grpo: {mixing: {alpha: -1}}", "grpo.mixing.alpha: Input should be greater than"),
+        ("grpo: {mixing: {alpha: 1e200}}", "grpo.mixing.alpha: Input should be less than"),
+        ("grpo: {rewards: {answer: {stages: [1, .nan]}}}", "grpo.rewards.answer.stages.1: Input should be a finite"),
+        ("generate: {temperature: .inf}", "generate.temperature: Input should be a finite number"),
         ("teach: {share: 0}", "teach.share: "),
         ("grpo: {rewards: {}}", "grpo.rewards: "),
         ("sft: [1]", "sft: "),
@@ -62,6 +66,20 @@ def test_a_wrong_key_or_value_is_named_with_its_place(config, extra, message):
         load_settings(path)
     assert str(error.value).startswith(f"{path}: 1 problem in the settings")
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "where"),
+    [
+        ("predict.endpoint=http://me:hunter2@host/v1", "predict.endpoint"),
+        ("grpo.trainer={vllm_server_base_url: 'http://hunter2@host:1'}", "grpo.trainer.vllm_server_base_url"),
+        ("model.lora={target_modules: ['https://me:hunter2@x']}", "model.lora.target_modules.0"),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(config, override, where):
+    with pytest.raises(ConfigError, match=f"{re.escape(where)} is an address with a user or password") as refused:
+        load_settings(config(MINIMAL), [override])
+    assert "hunter2" not in str(refused.value)
 
 
 def test_every_problem_is_reported_at_once(config):

@@ -111,6 +111,7 @@ SETTINGS = {
     "sequence-level ratios": {"importance_sampling_level": "sequence", "num_iterations": 2, "steps": 2},
     "tokens of high entropy": {"top_entropy_quantile": 0.3},
     "no truncated completions": {"mask_truncated_completions": True},
+    "padding to a multiple": {"pad_to_multiple_of": 64},
     "temperature, top-p, penalty": {"temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.3},
 }
 
@@ -118,6 +119,21 @@ SETTINGS = {
 @pytest.mark.parametrize("options", SETTINGS.values(), ids=SETTINGS)
 def test_with_this_setting_too_steps_are_the_stock_steps(options, narrow_model, tmp_path):
     assert_same_run(*both("Qwen2.5-VL", narrow_model, tmp_path, **options), 1e-4)
+
+
+BONUS = {
+    "static": {"entropy_coef": 0.5},
+    "adaptive": {"use_adaptive_entropy": True, "entropy_target": 9.0, "entropy_coef_delta": 0.1, "steps": 2},
+}
+
+
+@pytest.mark.parametrize("options", BONUS.values(), ids=BONUS)
+def test_an_entropy_bonus_counts_on_groups_without_spread_too(options, narrow_model, tmp_path):
+    """All rewards are alike, so the bonus alone moves the weights."""
+    alike = {"reward": lambda completions, **kwargs: [1.0] * len(completions), **options}
+    stock, ours = both("Qwen2", narrow_model, tmp_path, **alike)
+    assert_same_run(stock, ours, 1e-4)
+    assert any(weight.any() for weight in ours.moved.values())
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from morerl.evaluation import compare_runs, score_files, side_by_side, task_of
 from morerl.guidelines import load_spec
 from morerl.jsonl import write_records
 from morerl.prompts.render import render_completion, render_gold
+from morerl.runs import metrics_file
 from morerl.schema import Metrics, Prediction, Sample
 
 MORE = load_spec("more")
@@ -154,6 +155,28 @@ def test_two_runs_are_compared_from_what_scoring_left(tmp_path):
             written(tmp_path, samples, noisy(samples, 0, 1), "c.jsonl")[1],
             written(tmp_path, samples, noisy(samples, 0, 1), "d.jsonl")[1],
         )
+
+
+def test_a_folder_stands_for_its_last_stage_or_its_only_model_and_no_other(tmp_path):
+    for name in ("sft", "base"):
+        gold, _ = written(
+            tmp_path, [pair(0)], [["right" if name == "sft" else render_gold(pair(0))]], f"{name}.test.jsonl"
+        )
+    assert compare_runs(tmp_path, tmp_path / "base.test.jsonl", gold=gold).a == 0
+    (tmp_path / "sft.test.jsonl").rename(tmp_path / "other.test.jsonl")
+    with pytest.raises(DataError, match=r"give one of base.test.jsonl, other.test.jsonl"):
+        compare_runs(tmp_path, tmp_path, gold=gold)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [("v1.6", "v1.6.metrics.json"), ("grpo.test.jsonl", "grpo.test.metrics.json"), ("a", "a.metrics.json")],
+)
+def test_figures_lie_beside_their_predictions_under_their_whole_name(tmp_path, name, beside):
+    gold, pred = written(tmp_path, [pair(0)], [["-"]], name)
+    assert metrics_file(pred) == tmp_path / beside
+    score_files(gold, pred, out=metrics_file(pred))
+    assert compare_runs(pred, pred).changed == 0  # and so their gold is known
 
 
 def test_the_verbs_score_and_compare(tmp_path):

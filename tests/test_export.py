@@ -18,6 +18,7 @@ from morerl.benchmark.plan import Wanted, plan
 from morerl.config import dump_settings, load_settings
 from morerl.errors import ConfigError
 from morerl.export import export_model, write
+from morerl.export.facts import public
 from morerl.extract.extractor import Extractor
 from morerl.guidelines import guideline_file, load_spec
 from morerl.images import views
@@ -140,6 +141,22 @@ def test_the_card_has_the_figures_data_and_settings_of_the_run(tuned, tmp_path):
     written = [path.read_text() for path in out.rglob("*") if path.suffix in {".md", ".json", ".yaml"}]
     assert len(written) > 7 and not any(str(tmp_path.parent) in text for text in written)
     assert "vllm serve 'a model'" in card.text
+
+
+def test_what_a_card_shows_of_settings_names_no_server_and_no_place_of_the_machine(make_settings):
+    inside = {"learning_rate": 1e-5, "model_init_kwargs": {"device_map": "auto"}}
+    server = {"vllm_server_base_url": "http://gpu7:8000", "vllm_server_host": "10.0.0.7", "vllm_server_port": 8000}
+    places = {
+        "reasoning": ["../them/secret/a.jsonl", "runs/../../secret/b.jsonl", "~me/secret/c.jsonl", "here/d.jsonl"]
+    }
+    settings = make_settings(
+        sft={"trainer": {**server, **inside}, **places},
+        grpo={"trainer": {**server, **inside, "deepspeed": {"url": "s3://gpu7/x"}}, "model": "/secret/m"},
+    )
+    shown = public(settings)
+    assert shown["sft"]["trainer"] == inside and shown["grpo"]["trainer"] == {**inside, "deepspeed": {"url": "..."}}
+    assert shown["sft"]["reasoning"] == [".../a.jsonl", ".../b.jsonl", ".../c.jsonl", "here/d.jsonl"]
+    assert not {"gpu7", "10.0.0.7", "secret", "8000"} & set(re.findall(r"[\w.]+", yaml.safe_dump(shown)))
 
 
 def test_weights_without_an_adapter_are_copied_and_their_cache_is_on(whole, tmp_path):

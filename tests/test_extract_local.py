@@ -33,6 +33,15 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def test_a_models_folder_is_the_same_however_its_path_is_written(run, make_settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    typed = ["run/grpo/model", "./run/grpo/model", "run/../run/grpo/model/", tmp_path / "run" / "grpo" / "model"]
+    marks = {Extractor.from_pretrained(path).mark for path in typed}
+    assert len(marks) == 1
+    (tmp_path / "run/grpo/config.yaml").write_text(dump_settings(make_settings(prompt={"template": "guided"})))
+    assert Extractor.from_pretrained("run/grpo/model").mark not in marks
+
+
 def test_one_bad_picture_is_one_reported_record(run, tmp_path):
     model, pictures = run
     (pictures / "cut.png").write_bytes((pictures / "a.png").read_bytes()[:600])

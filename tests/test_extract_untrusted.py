@@ -1,6 +1,7 @@
 """Whatever a line or a model says: a result, or a named reason; never an exception, and never for long."""
 
 import json
+import re
 import time
 
 import pytest
@@ -10,10 +11,14 @@ from hypothesis import strategies as st
 
 from morerl.extract.findings import result_of
 from morerl.extract.ground import plain
+from morerl.extract.merge import _cut_off, merge
 from morerl.extract.questions import questions
 from morerl.extract.record import Record, Unfit, read_record
-from morerl.extract.result import Result
+from morerl.extract.result import FoundEntity, Result
 from morerl.extract.wanted import wanted
+from morerl.extract.windows import windows
+from morerl.prompts.parse import Parsed
+from morerl.schema import Entity, Extraction
 
 WANTED = wanted(["per", "loc"], ["lives in"])
 LEAVES = st.one_of(
@@ -41,6 +46,16 @@ def test_any_record_is_read_or_refused_by_name(raw):
         assert error.reason and len(str(error)) <= 500
     else:
         assert isinstance(record, Record) and asked
+
+
+@pytest.mark.parametrize("key", ["id", "type"])
+@pytest.mark.parametrize("what", ["mention", "region"])
+def test_half_a_surrogate_pair_which_no_file_can_hold_is_refused_by_name(what, key):
+    raw = {"text": "Ada", "image": "a.png"}
+    raw[f"{what}s"] = [{"start": 0, "end": 3, "box": [0, 0, 1, 1], key: "a\ud800"}]
+    with pytest.raises(Unfit) as refused:
+        read_record(raw)
+    assert refused.value.reason == f"bad_{what}" and key in str(refused.value)
 
 
 def listed(answer):
@@ -72,6 +87,37 @@ def test_an_answer_of_thousands_of_entities_that_are_nowhere_takes_no_time():
     start = time.process_time()
     result = result_of(record, spec, asked, [completion({"entities": rows, "relations": links})])
     assert len(result.entities) == 7000 and time.process_time() - start < 5
+
+
+SPANS = st.tuples(st.integers(0, 15), st.integers(1, 12), st.sampled_from(["per", "loc"]))
+
+
+@given(st.lists(SPANS, max_size=12))
+def test_what_an_edge_cut_off_is_the_first_found_that_holds_it_and_no_edge_cut(drawn):
+    shown = [(0, 12), (6, 20)]
+    found = [
+        FoundEntity(id=str(n), text="", type=t, start=a, end=a + b, status="exact") for n, (a, b, t) in enumerate(drawn)
+    ]
+    cut = [n for n, one in enumerate(found) if one.start == 6 or one.end == 12]
+    around = {
+        n: [m for m, o in enumerate(found) if m not in cut and o.type == found[n].type
+            and o.start <= found[n].start and found[n].end <= o.end]
+        for n in cut
+    }  # fmt: skip
+    assert _cut_off(found, shown) == {n: wholes[0] for n, wholes in around.items() if wholes}
+
+
+def test_thousands_of_entities_at_edges_take_no_time():
+    text = "Ada Bo " * 3000
+    shown = windows(text, 20)
+    answers = []
+    for start, end in shown:
+        words = enumerate(re.finditer(r"\w+", text[start:end]))
+        rows = [Entity(id=str(n), text=w.group(), type="per", start=w.start(), end=w.end()) for n, w in words]
+        answers.append(Parsed(answer=Extraction(entities=tuple(rows))))
+    start = time.process_time()
+    entities, _ = merge(text, WANTED.joint, shown, answers)
+    assert len(entities) == 6000 and time.process_time() - start < 5
 
 
 def entity_result(text, entities, relations=()):

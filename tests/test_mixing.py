@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from morerl.errors import DataError
 from morerl.grpo_settings import MixingSettings
+from morerl.jsonl import write_records
 from morerl.mixing import schedule as fixed_ahead
 from morerl.mixing.lines import first_step
 from morerl.mixing.schedule import Epoch, schedule
 from morerl.schema import Rated
+from morerl.training.grpo import read_ratings
 
 PAPER = MixingSettings(alpha=0.5, epochs=4)
 
@@ -212,3 +214,20 @@ def test_the_stream_of_a_window_is_as_documented():
 
     sampler = WindowSampler([[4, 7]], group=2, repeats=2)
     assert list(sampler) == [4, 4, 7, 7, 4, 4, 7, 7] == list(sampler)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [("aba", "rated.jsonl: 'a' is rated twice"), ("az", "rated.jsonl: 'z' is not in the train split")],
+)
+def test_a_rating_is_of_a_train_sample_and_its_only_one(tmp_path, ids, message):
+    rows = [Rated(id=id_, n=1, n_correct=number % 2) for number, id_ in enumerate(ids)]
+    write_records(tmp_path / "rated.jsonl", rows)
+    with pytest.raises(DataError, match=message):
+        read_ratings(tmp_path / "rated.jsonl", {"a", "b"})
+
+
+def test_a_share_too_large_for_a_number_is_all_there_are():
+    """100 ** 199 is more than a float holds."""
+    (*_, last) = schedule(rated(3, 5), MixingSettings(alpha=100, epochs=200), seed=0)
+    assert (last.hard, last.easy) == (3, 5)

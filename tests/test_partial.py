@@ -94,6 +94,41 @@ def test_what_is_whole_is_not_asked_and_is_dropped_when_written(tmp_path):
     assert kept(out, MARK, size=7, of=7) == 0 and not part_of(out).exists()
 
 
+def dying(real, calls, at):
+    """`real`, which fails on call number `at`; how many samples each call is for is kept in `calls`."""
+
+    def generate(*args, **kwargs):
+        calls.append(len(args[2]))
+        if len(calls) == at:
+            raise MorerlError("the lights went out")
+        return real(*args, **kwargs)
+
+    return generate
+
+
+def test_a_rating_that_was_cut_off_goes_on_and_ends_the_same(make_settings, tmp_path, monkeypatch):
+    def settings(name):
+        drawn = {"n": 2, "temperature": 1.0, "limit": 10, "taught": True, "model": make_settings().model.path}
+        return make_settings(
+            run={"dir": str(tmp_path / name)}, rate=drawn, generate={"max_new_tokens": 4, "batch_size": 2}
+        )
+
+    monkeypatch.setattr(inference, "CHUNK", 2)
+    real, rated = inference._rated, []  # with the texts: of a random model all are wrong
+    monkeypatch.setattr(inference, "_rated", lambda *of: rated.append((of[0].id, of[1])) or real(*of))
+    inference.run_rate(settings("whole"))
+    calls = []
+    monkeypatch.setattr(inference, "generate", dying(inference.generate, calls, 2))
+    with pytest.raises(MorerlError, match="lights"):
+        inference.run_rate(settings("cut"))
+    seen = []
+    inference.run_rate(settings("cut"), listener=lambda done, total: seen.append((done, total)))
+    assert calls == [4, 4, 4, 2] and seen[-1] == (10, 10) and seen[0] > (4, 10)
+    assert rated[10:] == rated[:10] and len({text for _, texts in rated for text in texts}) > 10
+    whole, cut = ((tmp_path / name / "rated.jsonl").read_text() for name in ("whole", "cut"))
+    assert whole == cut and not (tmp_path / "cut" / "rated.jsonl.part").exists()
+
+
 def test_a_prediction_that_was_cut_off_goes_on_and_ends_the_same(make_settings, tmp_path, monkeypatch):
     def settings(name):
         return make_settings(
@@ -103,15 +138,8 @@ def test_a_prediction_that_was_cut_off_goes_on_and_ends_the_same(make_settings, 
 
     monkeypatch.setattr(inference, "CHUNK", 2)
     undisturbed = inference.run_predict(settings("whole"))[0].read_text()
-    real, calls = inference.generate, []
-
-    def dying(*args, **kwargs):
-        calls.append(len(args[2]))
-        if len(calls) == 3:
-            raise MorerlError("the lights went out")
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(inference, "generate", dying)
+    calls = []
+    monkeypatch.setattr(inference, "generate", dying(inference.generate, calls, 3))
     with pytest.raises(MorerlError, match="lights"):
         inference.run_predict(settings("cut"))
     assert not (tmp_path / "cut.jsonl").exists() and (tmp_path / "cut.jsonl.part").exists()

@@ -1,7 +1,7 @@
-"""A run's precision is its settings', whatever the launcher was told."""
+"""What trainer options and launchers do not decide: precision is the settings', GRPO's length the schedule's."""
 
 import pytest
-from trl import GRPOConfig
+from trl import GRPOConfig, SFTConfig
 
 from morerl.errors import ConfigError
 from morerl.training.arguments import trainer_arguments
@@ -9,16 +9,21 @@ from morerl.training.arguments import trainer_arguments
 LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # what `accelerate launch` sets for its processes
 
 
-def arguments(settings, **options):
-    return trainer_arguments(
-        GRPOConfig, {**settings.grpo.trainer, **options}, settings.run.dir, settings, settings.grpo.dev
-    )
+def arguments(settings, kind=GRPOConfig, **options):
+    given = settings.grpo.trainer if kind is GRPOConfig else settings.sft.trainer
+    return trainer_arguments(kind, {**given, **options}, settings.run.dir, settings, settings.grpo.dev)
 
 
 def test_a_launcher_of_another_precision_is_refused(make_settings, monkeypatch):
     monkeypatch.setenv(LAUNCHED, "bf16")
     with pytest.raises(ConfigError, match=r"model\.dtype is float32, but the launcher asks for bf16: .*no`"):
         arguments(make_settings())
+
+
+def test_epochs_are_the_schedules_in_grpo_and_the_users_in_sft(make_settings):
+    with pytest.raises(ConfigError, match=r"num_train_epochs is not yours to set: grpo\.mixing\.epochs"):
+        arguments(make_settings(), num_train_epochs=3)
+    assert arguments(make_settings(), SFTConfig, num_train_epochs=3).num_train_epochs == 3
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,5 @@ def test_pass_rate_is_a_share():
     assert Rated(id="s", n=4, n_correct=1).pass_rate == 0.25
     with pytest.raises(ValidationError):
         Rated(id="s", n=0, n_correct=0)
+    with pytest.raises(ValidationError, match="n_correct = 5 is more than n = 4"):
+        Rated(id="s", n=4, n_correct=5)

@@ -1,6 +1,6 @@
 """What a model card states, read from the files of the run: figures, data, training.
 
-Paths of the machine are cut to their last parts: a card is made to be published.
+Paths of the machine are cut to their last parts, and addresses left out: a card is made to be published.
 """
 
 from __future__ import annotations
@@ -118,8 +118,11 @@ def is_hub_id(path: str) -> bool:
 
 
 def public(settings: Settings) -> dict[str, Any]:
-    """The settings as a tree, without addresses, and with absolute paths cut to their last part."""
+    """The settings as a tree, without addresses, and with paths that leave the run's place cut to their last part."""
     tree = settings.model_dump(mode="json")
+    for stage in ("sft", "grpo"):
+        options = tree[stage]["trainer"]
+        tree[stage]["trainer"] = {name: one for name, one in options.items() if not name.startswith("vllm_server_")}
     for section, names in OWN_TO_THE_MACHINE.items():
         tree[section] = {name: value for name, value in tree[section].items() if name not in names}
     return _cut(tree)
@@ -130,4 +133,8 @@ def _cut(value: Any) -> Any:
         return {key: _cut(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_cut(inner) for inner in value]
-    return f".../{PurePath(value).name}" if isinstance(value, str) and value.startswith(("/", "~")) else value
+    if not isinstance(value, str):
+        return value
+    if "://" in value:
+        return "..."
+    return f".../{PurePath(value).name}" if value.startswith(("/", "~")) or ".." in PurePath(value).parts else value

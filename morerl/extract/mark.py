@@ -21,7 +21,11 @@ def weights_of(path_or_id: str | Path) -> list[str]:
 
 
 def mark_of(where: str | Path, model: list[str], given: Wanted, prompt: PromptSettings, how: How, window: int) -> str:
-    """Of the model or server, what is asked, how it is worded and shown, and where pictures lie."""
+    """Of the model or server, what is asked, how it is worded and shown, and where pictures lie.
+
+    A folder is the same one however its path is written.
+    """
     specs = [spec.model_dump() for spec in given if spec is not None]
     asked = (prompt.model_dump(), how.images.model_dump(), str(how.image_root.resolve()), how.max_new_tokens, window)
-    return fingerprint(str(where), model, specs, asked)
+    place = Path(where).resolve() if Path(where).is_dir() else where
+    return fingerprint(str(place), model, specs, asked)

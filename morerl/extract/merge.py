@@ -5,6 +5,9 @@ What stands in the overlap of two windows and is found in both is one. Ids are g
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 
 from morerl.extract.ground import loose
@@ -15,6 +18,7 @@ from morerl.prompts.place import Span, is_whole
 from morerl.schema import Entity, Extraction, Relation
 from morerl.task import TaskSpec, fold
 
+_Place = tuple[int, int, int]  # start, the entity's number, end
 _STATUSES: tuple[Status, ...] = ("exact", "normalised", "not_found")  # from good to bad
 
 
@@ -140,16 +144,23 @@ def _unlisted(found: _Text, window: Window, name: str) -> int:
 def _cut_off(entities: Sequence[FoundEntity], shown: Sequence[Window]) -> dict[int, int]:
     """Entities that a window's edge cut short -> the whole one, of the same type, that another window holds."""
     begins, ends = {start for start, _ in shown[1:]}, {end for _, end in shown[:-1]}
-    cut = [n for n, entity in enumerate(entities) if entity.start in begins or entity.end in ends]
-    out = {}
-    for n in cut:
-        whole = next((m for m, other in enumerate(entities) if m not in cut and _within(entities[n], other)), None)
-        if whole is not None:
-            out[n] = whole
-    return out
+    cut, whole = [], defaultdict[str | None, list[_Place]](list)
+    for n, entity in enumerate(entities):
+        if entity.start is None or entity.end is None:
+            continue
+        if entity.start in begins or entity.end in ends:
+            cut.append(n)
+        else:
+            whole[entity.type].append((entity.start, n, entity.end))
+    for places in whole.values():
+        places.sort()
+    widest = max(end - start for start, end in shown)
+    found = {n: _around(entities[n], whole[entities[n].type], widest) for n in cut}
+    return {n: other for n, other in found.items() if other is not None}
 
 
-def _within(part: FoundEntity, whole: FoundEntity) -> bool:
-    if None in (part.start, part.end, whole.start, whole.end) or part.type != whole.type:
-        return False
-    return bool(whole.start <= part.start and part.end <= whole.end)  # type: ignore[operator]
+def _around(part: FoundEntity, places: Sequence[_Place], widest: int) -> int | None:
+    """The number of the first that was found of those that hold the part; `places` in the order of the text."""
+    assert part.start is not None and part.end is not None
+    near = places[bisect_left(places, (part.end - widest,)) : bisect_right(places, (part.start, math.inf))]
+    return min((n for _, n, end in near if part.end <= end), default=None)

@@ -173,6 +173,9 @@ def _region(fields: dict[str, Any], number: int) -> Region:
 
 
 def _valid(kind: Any, what: str, number: int, fields: dict[str, Any]) -> Any:
+    for name in ("id", "type"):
+        if isinstance(fields[name], str) and readable(fields[name]) != fields[name]:
+            raise Unfit(f"bad_{what}", f"{what}s[{number}]: its {name} holds half a surrogate pair; decode it as UTF-8")
     try:
         return kind.model_validate(fields)
     except ValidationError as error:

@@ -64,7 +64,10 @@ def easy_wanted(mixing: MixingSettings, epoch: int, hard: int, easy: int) -> int
         return 0
     if mixing.strategy == "fixed":
         return hard
-    return math.floor(mixing.alpha ** (epoch - 1) * hard + 0.5)
+    try:
+        return math.floor(mixing.alpha ** (epoch - 1) * hard + 0.5)
+    except OverflowError:  # alpha above 1, and many epochs: more than there are
+        return easy
 
 
 def _endless(items: list[str], rng: random.Random) -> Iterator[str]:

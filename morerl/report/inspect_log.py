@@ -25,7 +25,7 @@ from morerl.prompts.parse import parse
 from morerl.prompts.render import render, steps_of
 from morerl.report.said import split_thought, stated
 from morerl.rewards import Case, compose, judge, terms_of
-from morerl.runs import read_json
+from morerl.runs import metrics_file, read_json
 from morerl.schema import Extraction, Gold, Metrics, Rated, Sample
 from morerl.scoring import is_right
 from morerl.settings import Settings
@@ -117,7 +117,7 @@ def _answered(run_dir: Path, stage: str, settings: Settings) -> list[Answered]:
     for name, corpus in load_tasks(settings).corpora.items():
         path = run_dir / "predictions" / (f"{stage}.test.jsonl" if name == ALONE else f"{stage}.test.{name}.jsonl")
         if path.is_file():
-            beside = path.with_suffix(".metrics.json")
+            beside = metrics_file(path)
             metrics = read_record(beside, Metrics) if beside.is_file() else None
             # the run may have been moved with its samples, which the figures find from where they lie
             scored = path.parent / str(metrics.settings.get("gold")) if metrics is not None else corpus.file("test")

@@ -33,6 +33,7 @@ OURS = {
     "hub_token": "a secret in a config ends in the run's folder and on model cards; set HF_TOKEN in the environment",
     "resume_from_checkpoint": "a stage that is run again goes on by itself",
 }
+OURS_IN = {"GRPOConfig": {"num_train_epochs": "grpo.mixing.epochs says how long the order of samples is"}}
 
 
 def trainer_arguments(
@@ -95,9 +96,10 @@ def _check_precision(arguments: SFTConfig | GRPOConfig, settings: Settings) -> N
 
 def _check_names(kind: type[Any], options: dict[str, Any]) -> None:
     known = [field.name for field in dataclasses.fields(kind) if field.init]
+    ours = OURS | OURS_IN.get(kind.__name__, {})
     for name in options:
-        if name in OURS:
-            raise ConfigError(f"trainer.{name} is not yours to set: {OURS[name]}")
+        if name in ours:
+            raise ConfigError(f"trainer.{name} is not yours to set: {ours[name]}")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""

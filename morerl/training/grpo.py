@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,8 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
         log_multimodal=False,
         top_k=0,
     )
+    ratings = read_ratings(rated, inputs.train)
     model, processing, peft = load_for_training(start, settings)
-    ratings = {row.id: row for row in read_records(rated, Rated)}
-    unknown = next((id_ for id_ in ratings if id_ not in inputs.train), None)
-    if unknown is not None:
-        raise DataError(f"{rated}: {unknown!r} is not in the train split")
     samples, lengths = fitting([inputs.train[id_] for id_ in ratings], inputs.tasks, settings, processing, folder)
     check_rewards(settings.grpo, asked_of(inputs.tasks, samples))
     order = plan_order(samples, ratings, settings, arguments, inputs.tasks)
@@ -87,6 +84,18 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
     if settings.grpo.second_stage is not None:
         trainer.add_callback(RewardStages(trainer, settings.grpo, parts_of(settings, inputs.tasks).values()))
     return train_to_end(trainer, inputs, settings, "grpo", settings.grpo.dev, processing, listener)
+
+
+def read_ratings(rated: Path, train: Container[str]) -> dict[str, Rated]:
+    """Id -> rating, in the order of the file. Raises DataError for an id that is not in `train` or comes twice."""
+    ratings: dict[str, Rated] = {}
+    for row in read_records(rated, Rated):
+        if row.id not in train:
+            raise DataError(f"{rated}: {row.id!r} is not in the train split")
+        if row.id in ratings:
+            raise DataError(f"{rated}: {row.id!r} is rated twice; leave one line of it")
+        ratings[row.id] = row
+    return ratings
 
 
 def asked_of(tasks: Tasks, samples: Iterable[Sample]) -> dict[str, set[Task]]:

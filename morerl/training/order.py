@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from morerl.settings import Settings
 from morerl.task import TaskSpec
 from morerl.tasks import Tasks
 
+log = logging.getLogger(__name__)
 Reward = Callable[..., list[float]]
 
 
@@ -30,7 +33,8 @@ class Order(NamedTuple):
 def plan_order(
     samples: list[Sample], ratings: dict[str, Rated], settings: Settings, arguments: Any, tasks: Tasks
 ) -> Order:
-    """The order of `samples`, which are the trainer's rows; a fixed one is written to <run.dir>/schedule.jsonl.
+    """The order of `samples`, which are the trainer's rows; a fixed one is written to <run.dir>/schedule.jsonl,
+    as far as the run goes or farther.
 
     Samples of small corpora come more often, as data.temperature says: in a fixed order by repeats, in adaptive by the
     weight of their draw. adaptive has as many windows as progressive would have. Raises DataError if nothing is hard.
@@ -42,6 +46,7 @@ def plan_order(
     size = arguments.generation_batch_size // arguments.num_generations
     cut = cut_windows(samples, ratings, settings, size, tasks)
     if mixing.strategy != "adaptive":
+        cut = _as_many_as_train(cut, mixing.epochs, arguments)
         write_windows(notes, _lines(cut, ratings, mixing.hard_below, arguments))
         rows = {sample.id: row for row, sample in enumerate(samples)}
         return Order(ScheduledGRPOTrainer, {"windows": [[rows[slot.id] for slot in one] for one in cut]}, [])
@@ -76,7 +81,23 @@ def windows_trained(arguments: Any) -> int | None:
     if arguments.max_steps <= 0:
         return None
     micro_steps = arguments.num_iterations * arguments.steps_per_generation
-    return -(-arguments.max_steps * arguments.gradient_accumulation_steps // micro_steps)
+    return math.ceil(arguments.max_steps * arguments.gradient_accumulation_steps / micro_steps)
+
+
+def _as_many_as_train(cut: list[list[Slot]], epochs: int, arguments: Any) -> list[list[Slot]]:
+    """The windows over again, as further epochs, where trainer.max_steps asks for more than they are."""
+    wanted = windows_trained(arguments) or len(cut)
+    if wanted > len(cut) and arguments.process_index == 0:
+        log.warning(
+            "grpo.trainer.max_steps = %d trains on %d windows, and grpo.mixing.epochs gives %d: they begin anew, with "
+            "the first epoch's share of easy samples; set grpo.mixing.epochs, or leave max_steps out",
+            arguments.max_steps, wanted, len(cut),
+        )  # fmt: skip
+    turns = (divmod(number, len(cut)) for number in range(max(wanted, len(cut))))
+    return [
+        [slot.model_copy(update={"epoch": slot.epoch + turn * epochs}) for slot in cut[number]]
+        for turn, number in turns
+    ]
 
 
 def _lines(cut: list[list[Slot]], ratings: dict[str, Rated], hard_below: float, arguments: Any) -> Iterator[Window]:

@@ -87,15 +87,20 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
         return [take_groups(window, groups, group) for groups in dealt]
 
     @property
+    def _advantage_alone(self) -> bool:
+        """Is it the advantage alone that teaches? A KL term and an entropy bonus do so without any."""
+        return self.beta == 0.0 and not self._entropy_bonus_enabled
+
+    @property
     def _leaves_out(self) -> bool:
         """May rows that teach nothing be left out? Their tokens must not be part of any mean."""
-        return self.beta == 0.0 and self.loss_type in TOKEN_SUM_LOSSES
+        return self._advantage_alone and self.loss_type in TOKEN_SUM_LOSSES
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self._score_window(inputs) if self._sharing else super()._generate_and_score_completions(inputs)
         # why: under the default `dapo` loss the tokens of groups without spread stay in the denominator,
         # so the step shrinks as more groups are solved; they carry no advantage and are masked out here
-        if self.model.training and self.beta == 0.0:
+        if self.model.training and self._advantage_alone:
             keep = self._has_spread(batch["advantages"])
             batch["completion_mask"] = batch["completion_mask"] * keep.unsqueeze(1).int()
             tokens = self.accelerator.gather(batch["completion_mask"].sum()).sum()
@@ -133,7 +138,8 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
         """Prompts as the model reads them: what has a value a token is left-padded."""
 
         def left(rows: list[list[int]], filler: int) -> torch.Tensor:
-            return pad([torch.tensor(row) for row in rows], padding_value=filler, padding_side="left")
+            each = [torch.tensor(row) for row in rows]
+            return pad(each, filler, padding_side="left", pad_to_multiple_of=self.pad_to_multiple_of)
 
         inputs = {
             "input_ids": left(ids, self._tokenizer.pad_token_id),
