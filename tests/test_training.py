@@ -11,8 +11,9 @@ import torch
 from morerl.config import dump_settings
 from morerl.errors import ConfigError, DataError
 from morerl.evaluation import score_files
-from morerl.inference import run_predict, run_rate
+from morerl.inference import run_predict, run_rate, score_run
 from morerl.jsonl import read_records, write_records
+from morerl.models.load import load_processing
 from morerl.prompts.render import render_completion
 from morerl.runs import read_json, sha256
 from morerl.schema import Prediction, Rated, Reasoning
@@ -334,6 +335,17 @@ def test_grpo_refuses_settings_that_would_go_wrong_silently(make_settings, rated
     rated(settings)
     with pytest.raises(ConfigError, match=message):
         run_grpo(settings)
+
+
+def test_a_score_before_the_answers_says_which_stage_makes_them(make_settings):
+    with pytest.raises(DataError, match="run `morerl predict` first"):
+        score_run(make_settings())
+
+
+def test_a_model_that_no_stage_has_made_is_missed_at_once(tmp_path):
+    for name in (tmp_path / "sft" / "model", "./sft/model", "runs/demo/sft/model"):
+        with pytest.raises(ConfigError, match="no such folder; run the stage that makes it first"):
+            load_processing(name)
 
 
 def test_reasoning_for_a_sample_outside_train_is_refused(make_settings, world):
