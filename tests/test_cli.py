@@ -88,8 +88,8 @@ def test_help_shows_what_stands_in_angle_brackets():
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(make_settings, config):
     base = make_settings()
-    trainer = {**base.sft.trainer, "max_steps": 100}
-    settings = make_settings(sft={"trainer": trainer, "dev": {"every_steps": 20, "limit": 2}})
+    trainer = {**base.sft.trainer, "max_steps": 60}
+    settings = make_settings(sft={"trainer": trainer, "dev": {"every_steps": 10, "limit": 2}})
     run_teach(settings)
     path = config(settings)
     process = subprocess.Popen(
@@ -98,7 +98,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(make_settings, config
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may have it ignored
     )
-    log, deadline = settings.run.dir / "sft" / "checkpoints" / "checkpoint-20" / "trainer_state.json", time.time() + 90
+    log, deadline = settings.run.dir / "sft" / "checkpoints" / "checkpoint-10" / "trainer_state.json", time.time() + 90
     while not log.is_file() and time.time() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
@@ -106,7 +106,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(make_settings, config
     assert process.returncode == 130 and "interrupted" in errors and "Traceback" not in errors
     assert not (settings.run.dir / "sft" / "done.json").exists()
     done = morerl("sft", path)
-    assert done.returncode == 0 and "100 steps" in done.stdout, done.stderr
+    assert done.returncode == 0 and "60 steps" in done.stdout, done.stderr
 
 
 def test_a_full_disk_is_one_message_and_the_good_file_stays(make_settings, config, monkeypatch, world):

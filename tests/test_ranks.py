@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 HOME = Path(__file__).parents[1]
 LAUNCHERS = HOME / "configs" / "accelerate"
-ENGINES = ("ddp", "zero2", "zero3", "fsdp2")
+ENGINES = ("ddp", "zero3", "fsdp2", *(["zero2"] if os.environ.get("MORERL_LONG") else []))
 ADAPTIVE = {"strategy": "adaptive", "refill": 1.0, "replay": 0.25}
 SHARDED = f"{os.environ.get('MORERL_ADAPTIVE_ON', 'zero3')} adaptive"  # or another of ENGINES
 SEED = 6  # of the adaptive runs: one whose four windows are of both kinds
