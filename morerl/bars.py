@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 LOG_SECONDS = 30.0
-NARROW = 80  # columns, in which the figures find no place beside a bar
+NARROW = 80  # columns, in which neither a bar nor the figures find a place beside the counts and times
 
 
 def _progress(*, transient: bool = False) -> Any:
@@ -41,15 +41,21 @@ def _progress(*, transient: bool = False) -> Any:
     )
 
 
-def _figures(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+def _figures(progress: Any, stage: str, figures: dict[str, float]) -> dict[str, str]:
+    """Beside the bar, or below all bars where there is no room."""
+    told = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+    if progress.console.width > NARROW or not told:
+        return {"figures": told}
+    return {"figures": "", "below": f"{stage}: {told}"}
 
 
 @contextlib.contextmanager
 def training_bar(stage: str) -> Iterator[Callable[[int, int, dict[str, float]], object]]:
     with _progress() as progress:
         task = progress.add_task(stage, total=None, figures="")
-        yield lambda done, total, figures: progress.update(task, completed=done, total=total, figures=_figures(figures))
+        yield lambda done, total, figures: progress.update(
+            task, completed=done, total=total, **_figures(progress, stage, figures)
+        )
 
 
 @contextlib.contextmanager
@@ -106,6 +112,6 @@ def demo_bars() -> Iterator[Callable[[str, int, int, dict[str, float]], object]]
         def listen(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
             if stage not in tasks:
                 tasks[stage] = progress.add_task(stage, total=total, figures="")
-            progress.update(tasks[stage], completed=done, total=total, figures=_figures(figures))
+            progress.update(tasks[stage], completed=done, total=total, **_figures(progress, stage, figures))
 
         yield listen

@@ -9,13 +9,16 @@ from morerl.schema import Metrics
 from morerl.terminal import show_metrics, trained
 
 
-@pytest.mark.parametrize(("columns", "bar"), [("80", False), ("140", True)])
-def test_the_bar_says_what_time_is_left_and_leaves_the_figures_room(columns, bar, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("columns", "bar", "told"), [("80", False, r" +\nsft: loss"), ("140", True, " loss")], ids=("narrow", "wide")
+)
+def test_the_bar_says_what_time_is_left_and_leaves_the_figures_room(columns, bar, told, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", columns)
     with training_bar("sft") as tell:
-        tell(4, 4, {"loss": 0.0123, "reward": 0.951, "dev F1": 80.1})
+        tell(4, 4, {"loss": 0.0123, "reward": 0.951, "dev F1": 80.1, "zero spread": 0.656})
     shown = capsys.readouterr().err
-    assert re.search(r"4/4 0:00:0\d 0:00:00 left loss 0.0123  reward 0.951  dev F1 80.1", shown), shown
+    wanted = rf"4/4 0:00:0\d 0:00:00 left{told} 0.0123  reward 0.951  dev F1 80.1  zero spread 0.656"
+    assert re.search(wanted, shown), shown
     assert ("\u2501" in shown) == bar
 
 
