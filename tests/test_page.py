@@ -134,14 +134,18 @@ def test_a_drawn_box_and_a_marked_word_are_related_and_the_reasoning_streams_in(
     assert dark == (theme == "dark") and browser.is_quiet(url)
 
 
-@in_browser
-def test_labels_of_ones_own_give_the_reports_arcs(browser, model, url):
+def ask_with_own_labels(browser, url, text):
     browser.visit(url)
     browser.pick_option("#schema", "own")
     write(browser, "#types", "person: a human being\nthing")
     write(browser, "#relations", f"helps: does good\n{COUSINS}")
-    write(browser, "#text", TEXT)
+    write(browser, "#text", text)
     browser.click("#send")
+
+
+@in_browser
+def test_labels_of_ones_own_give_the_reports_arcs(browser, model, url):
+    ask_with_own_labels(browser, url, TEXT)
     browser.until("document.querySelectorAll('.arcs .line').length === 2")
     assert browser.run("document.querySelector('.arcs text').textContent") == "helps"
     assert browser.text(".relations").splitlines() == ["Hale → helps → Osei", f"Osei → {COUSINS} → {HOSTILE}"]
@@ -248,12 +252,7 @@ def test_200_boxes_and_a_name_behind_10_000_characters(browser, model, url, pict
 
 @in_browser
 def test_entities_of_every_script_in_10_000_characters(browser, url, tmp_path):
-    browser.visit(url)
-    browser.pick_option("#schema", "own")
-    write(browser, "#types", "person: a human being\nthing")
-    write(browser, "#relations", f"helps: does good\n{COUSINS}")
-    write(browser, "#text", LONG)
-    browser.click("#send")
+    ask_with_own_labels(browser, url, LONG)
     browser.until("document.querySelectorAll('.arcs .line').length >= 2")
     found = texts(browser, ".flow mark")
     assert texts(browser, ".flow .text") == [LONG] and set(NAMES[2:]) == set(found)
