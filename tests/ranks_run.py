@@ -90,18 +90,6 @@ def be_rank(number: int, port: int, job: Job) -> None:
 
 
 def run(job: Job) -> list[int]:
-    """Exit codes of the job's ranks. One that a library aborts is started again, as a launcher does, and goes on.
-
-    Seen once, of FSDP2 over gloo, and said: what is compared is the end, which an abort must not change either.
-    """
-    codes = once(job)
-    if -signal.SIGABRT in codes and job["kill_after"] is None:
-        sys.stderr.write(f"{job['settings']}: aborted, {codes}; started again\n")
-        codes = once(job)
-    return codes
-
-
-def once(job: Job) -> list[int]:
     """Exit codes of the job's ranks."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
