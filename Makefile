@@ -10,6 +10,8 @@ export TOKENIZERS_PARALLELISM := false
 demo: setup
 	$(BIN)/morerl demo configs/scenes/demo.yaml
 
+# two workers, and ranks beside them: threads beyond the cores wait for each other
+test: export OMP_NUM_THREADS := 1
 test: .venv/deepspeed .venv/page .venv/chromium .venv/extras/ready lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

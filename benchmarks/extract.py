@@ -25,7 +25,7 @@ from morerl.extract.record import read_record
 from morerl.extract.wanted import wanted
 from morerl.images import boxes, view
 from morerl.models.beginnings import alike
-from morerl.models.generate import chat
+from morerl.models.chats import with_pictures
 from morerl.models.load import Processing, load_model, load_processing
 from morerl.models.reading import read
 from morerl.models.tiny import build_tiny
@@ -97,7 +97,7 @@ def prompts(
         }
         for sample in samples:
             shown = [parts[box] for box in boxes(sample, images)] if parts else []
-            out.append(chat(sample, render(sample, spec, prompt, images), shown))
+            out.append(with_pictures(render(sample, spec, prompt, images), shown))
     return out
 
 

@@ -7,9 +7,9 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
-from chromium import Chromium
 from hypothesis import settings as hypothesis_settings
 
+from benchmarks.chromium import Chromium
 from morerl.corpora import more
 from morerl.jsonl import write_records
 from morerl.scenes.release import write_release

@@ -10,12 +10,12 @@ import socket
 import threading
 
 import pytest
-from chromium import CHROMIUM
 from extract_server import completion, extraction, shown
 from openai_server import Served, said, streamed
 from PIL import Image
 from typer.testing import CliRunner
 
+from benchmarks.chromium import CHROMIUM
 from morerl import Extractor
 from morerl.cli import app
 from morerl.extract.record import read_record

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, Chromium
 from PIL import Image
 from report_runs import EXTRACT, HOSTILE, extract_run, lines, pair_run, sample
 
+from benchmarks.chromium import CHROMIUM, Chromium
 from morerl.evaluation import score_files
 from morerl.report import write_report
 

@@ -8,8 +8,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from morerl import Extractor
 from morerl.inference import run_predict, run_rate, score_run
 from morerl.jsonl import read_records, write_records
-from morerl.models.chats import worded
-from morerl.models.generate import chat, encode
+from morerl.models.chats import with_pictures, worded
+from morerl.models.generate import encode
 from morerl.models.load import load_model, load_processing
 from morerl.models.reading import read
 from morerl.prompts.render import render, render_completion
@@ -78,7 +78,7 @@ def test_a_prompt_is_the_same_tokens_wherever_it_is_read(settings, text_model, t
     (row,) = make_dataset([sample], tasks, settings, processing, lambda _: {})
     trained = processing.reader.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=False)
     decoded = encode([sample], processing, tasks, settings.prompt, settings.images)["input_ids"][0].tolist()
-    messages = chat(render(sample, tasks.spec(sample), settings.prompt, settings.images), [])
+    messages = with_pictures(render(sample, tasks.spec(sample), settings.prompt, settings.images), [])
     (extracted,) = read([messages], processing).prompts
     assert trained == decoded == extracted.ids
     assert prompt_tokens(sample, tasks, settings, processing) == len(trained)

@@ -11,7 +11,8 @@ from serving import make_loud, served
 
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_records
-from morerl.models.endpoint import complete, image_block, pictures, with_pictures
+from morerl.models.chats import with_parts
+from morerl.models.endpoint import complete, image_block, pictures
 from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.models.transport import Transport
@@ -139,10 +140,8 @@ def sample(image, *, box=None):
 def test_pictures_are_read_and_counted_there(url, loud_model, pictured):
     root, samples = pictured
     messages = render(samples[0], SPEC, PROMPT, SQUARE)
-    bare = with_pictures(messages, [{"type": "text", "text": ""}] * 2)
-    shown = [
-        with_pictures(messages, [image_block(image) for image in pictures(one, SQUARE, root)]) for one in samples[:3]
-    ]
+    bare = with_parts(messages, [{"type": "text", "text": ""}] * 2)
+    shown = [with_parts(messages, [image_block(image) for image in pictures(one, SQUARE, root)]) for one in samples[:3]]
 
     async def ask():
         async with Transport(url, concurrency=2) as transport:

@@ -83,12 +83,11 @@ class Local:
         return respond(self._model, self._processing, chats, **how, on_text=on_text)
 
     def _chat(self, item: Item) -> list[dict[str, object]]:
-        from morerl.models.chats import defuse
-        from morerl.models.generate import chat
+        from morerl.models.chats import defuse, with_pictures
 
         shown = [item.views[box] for box in boxes(item.sample, self._how.images)] if item.views else []
         messages = render(item.sample, item.spec, item.prompt, self._how.images)
-        return chat(defuse(messages, self._processing), shown)
+        return with_pictures(defuse(messages, self._processing), shown)
 
 
 class Server:

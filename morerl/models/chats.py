@@ -1,15 +1,34 @@
-"""A chat in the form that a model's template reads: its texts made harmless, and plain strings where there are no
-pictures.
+"""A chat in the form that a model's template reads: its pictures put in, its texts made harmless, and plain strings
+where there are no pictures.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from morerl.models.load import Processing
 from morerl.prompts.render import Messages
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from morerl.models.load import Processing
+
 _APART = "\u200b"  # no token of its own, and nothing to see
+
+
+def with_parts(messages: Messages, parts: Iterable[dict[str, Any]]) -> Messages:
+    """The messages with each picture's placeholder replaced by the next part."""
+    waiting = iter(parts)
+    return [
+        {**one, "content": [next(waiting) if part["type"] == "image" else part for part in one["content"]]}
+        for one in messages
+    ]
+
+
+def with_pictures(messages: Messages, pictures: Iterable[Image]) -> Messages:
+    """The messages with the pictures in their placeholders, as processors read them."""
+    return with_parts(messages, ({"type": "image", "image": picture} for picture in pictures))
 
 
 def defuse(messages: Messages, processing: Processing) -> Messages:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from morerl.errors import DataError, ImageError, MorerlError
 from morerl.images import views
 from morerl.models.body import OnText
+from morerl.models.chats import with_parts
 from morerl.models.transport import Failure, Transport
 from morerl.prompts.render import Messages, render
 from morerl.schema import Sample
@@ -115,19 +116,7 @@ def _messages(
 ) -> Messages:
     """The rendered chat with its pictures."""
     shown = [image_block(image) for image in pictures(sample, images, image_root)]
-    return with_pictures(render(sample, spec, prompt, images), shown)
-
-
-def with_pictures(messages: Messages, blocks: list[dict[str, Any]]) -> Messages:
-    """The messages with each picture's placeholder replaced by the next block."""
-    waiting = iter(blocks)
-    return [
-        {
-            **message,
-            "content": [next(waiting) if block["type"] == "image" else block for block in message["content"]],
-        }
-        for message in messages
-    ]
+    return with_parts(render(sample, spec, prompt, images), shown)
 
 
 def pictures(sample: Sample, images: ImageSettings, image_root: Path | None) -> list[Image]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from morerl.errors import DataError, ImageError
 from morerl.images import views
-from morerl.models.chats import defuse, worded
+from morerl.models.chats import defuse, with_pictures, worded
 from morerl.models.load import Processing
-from morerl.prompts.render import Messages, render
+from morerl.prompts.render import render
 from morerl.schema import Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
 from morerl.tasks import Tasks
@@ -82,7 +82,7 @@ def encode(
 ) -> torch.Tensor:
     """The model's inputs for a batch, left-padded. Raises DataError for a picture that cannot be used."""
     chats = [
-        chat(
+        with_pictures(
             defuse(render(sample, tasks.spec(sample), prompt, images), processing),
             load_views(sample, processing, images, tasks.image_root(sample)),
         )
@@ -121,21 +121,6 @@ def look(
         return of(sample, image_root, images, factor=processing.factor)
     except ImageError as error:
         raise DataError(f"{sample.id}: {error} [{error.reason}]") from error
-
-
-def chat(messages: Messages, pictures: Sequence[Image]) -> Messages:
-    """The messages with the pictures put into their placeholders."""
-    waiting = iter(pictures)
-    return [
-        {
-            **message,
-            "content": [
-                {"type": "image", "image": next(waiting)} if block["type"] == "image" else block
-                for block in message["content"]
-            ],
-        }
-        for message in messages
-    ]
 
 
 def _decode(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from morerl.models.endpoint import image_block, pictures, with_pictures
+from morerl.models.chats import with_parts
+from morerl.models.endpoint import image_block, pictures
 from morerl.partial import fingerprint
 from morerl.prompts.render import Messages
 from morerl.schema import Sample
@@ -55,7 +56,7 @@ def ask_about(sample: Sample, spec: TaskSpec, settings: Settings) -> Question:
     messages = strategy.messages(sample, spec, settings)
     images = pictures(sample, settings.images, settings.data.image_root)
     hashes = tuple(_hash_picture(image) for image in images)
-    shown = with_pictures(messages, [{"type": "image", "sha256": digest} for digest in hashes])
+    shown = with_parts(messages, [{"type": "image", "sha256": digest} for digest in hashes])
     return Question(sample, messages, images, hashes, fingerprint(shown), _tokens(messages, images))
 
 
@@ -70,7 +71,7 @@ def request(sample: Sample, prompt_hash: str, settings: Settings, spec: TaskSpec
 def body(question: Question, sent: Request) -> dict[str, Any]:
     """What is posted to /v1/chat/completions, pictures as data URIs (PNG)."""
     shown = [image_block(image) for image in question.images]
-    return {**sent.options, "messages": with_pictures(question.messages, shown)}
+    return {**sent.options, "messages": with_parts(question.messages, shown)}
 
 
 def longest_reply(options: dict[str, Any]) -> int | None:
