@@ -1,26 +1,33 @@
-"""The samples of benchmarks/guidelines.py: relations held out, and a guideline in the prompt, a definition a line.
+"""The questions of benchmarks/guidelines.py: does this relation hold? Told by its name, or by its definition.
 
-The guideline stands in the sample's text, before the sentence or title, so that every stage runs as it is. Three ways:
-`none` (no guideline), `names` (definitions and names, in the guideline's order) and `codes`, after GoLLIE's guideline
-regularisation (Sainz et al., ICLR 2024, https://arxiv.org/abs/2310.03668): the lines of each sample are shuffled and
-the names replaced by letters, so that the answer can only be had by reading. The label for no relation keeps its name
-and stands last. What is learnt quotes the line that decides; it is the same in all three ways but for the name.
-Left out: GoLLIE's dropout of classes and its paraphrases.
+What is asked about stands in the sample's text, a line before the sentence or title, so that every stage runs as it
+is. The answers are `holds`, with the order of the arguments where relations have one, and the corpus's own label for
+no relation. What is learnt is the same in all ways: the definition, held against what was seen, word by word in the
+drawn world; who is told the name alone has to know the definition by heart. `varied`, in the drawn world, asks half of
+its training questions about made-up relations instead, of the same words in other combinations: a handful of
+definitions can be learnt by heart too, and then nobody reads them. No definition of FEATURES is ever made up.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
-from morerl.prompts.render import render_completion
+from morerl.guidelines import load_spec
+from morerl.jsonl import read_records, read_samples
+from morerl.prompts.parse import parse
+from morerl.prompts.render import cut, render_completion
+from morerl.scenes.world import Scene
 from morerl.schema import Gold, Reasoning, Sample, label
 from morerl.task import Label, TaskSpec
+from morerl.teacher.scenes import reply
 
-WAYS = ("none", "names", "codes")
-CODES = "ABCDEFGHIJKL"
+SPLITS = ("train", "dev", "test")
+HOLDS = "holds"
 FEATURES = {
-    "none": "none",
     "/per/per/alternate_names": "person, both, per and per",
     "/per/per/opponent": "clash, asked, per and per",
     "/per/per/partner": "alliance, asked, per and per",
@@ -33,14 +40,28 @@ FEATURES = {
     "/org/misc/present_in": "event, asked, org and misc",
 }
 """The drawn world's relations in the words of its teacher's first four steps: what decides, of whom, which types."""
+WORDS, ROLES, PAIRS = (sorted({one.split(", ")[at] for one in FEATURES.values()}) for at in range(3))
 
-Names = dict[str, str]  # a label's name -> what stands for it in this sample's prompt, in the order of the lines
+
+class Question(NamedTuple):
+    """A sample that is asked whether a relation holds."""
+
+    sample: Sample
+    asked: str  # the relation's name
+    holds: bool
 
 
 def in_features(spec: TaskSpec) -> TaskSpec:
-    """The drawn world's task: its labels alone, each defined by FEATURES."""
-    kept = [one.model_copy(update={"definition": FEATURES[one.name]}) for one in spec.labels if one.name in FEATURES]
-    return _asking(spec, kept)
+    """The drawn world's task: its relations alone, each defined by FEATURES, and no relation."""
+    kept = [one.model_copy(update={"definition": FEATURES.get(one.name, one.definition)}) for one in spec.labels]
+    return _asking(spec, [one for one in kept if one.name in FEATURES or one.name == spec.none])
+
+
+def yes_or_no(spec: TaskSpec) -> TaskSpec:
+    """The task as it is asked: one label says that the relation holds."""
+    directed = any(one.directed for one in spec.labels)
+    none = next(one for one in spec.labels if one.name == spec.none)
+    return _asking(spec, [Label(name=HOLDS, definition="the relation asked about holds", directed=directed), none])
 
 
 def _asking(spec: TaskSpec, labels: Sequence[Label]) -> TaskSpec:
@@ -48,79 +69,128 @@ def _asking(spec: TaskSpec, labels: Sequence[Label]) -> TaskSpec:
     return TaskSpec.model_validate({**spec.model_dump(), "labels": [one.model_dump() for one in labels]})
 
 
-def alike(spec: TaskSpec) -> TaskSpec:
-    """SemEval's task with a definition of no relation that begins as the others do.
-
-    Greedy decoding takes one word after the other: where one line in eight begins with None and all others with X, the
-    first word is X even where None is the likeliest line.
-    """
-    same = {"definition": "X has none of these relations to Y, nor Y to X."}
-    return _asking(spec, [one.model_copy(update=same) if one.name == spec.none else one for one in spec.labels])
-
-
 def bare(answer: str) -> str:
     """The label of an answer, its argument order taken off."""
     return answer.partition("(")[0]
 
 
-def apart(samples: Iterable[Sample], held: Sequence[str]) -> tuple[list[Sample], list[Sample]]:
-    """The samples whose gold label is not held out, and those whose is."""
-    rows = list(samples)
-    return [one for one in rows if bare(label(one)) not in held], [one for one in rows if bare(label(one)) in held]
+def questions(
+    samples: Iterable[Sample], relations: Sequence[Label], none: str, way: str, limit: int, rng: random.Random
+) -> list[Question]:
+    """At most `limit` questions about `relations`, half of them about what holds, each of a sample of its own."""
+    names = {one.name: one for one in relations}
+    right, wrong = [], []
+    for sample in samples:
+        true = bare(label(sample))
+        if true in names and len(right) < limit // 2:
+            right.append(_question(sample, names[true], way, HOLDS + label(sample)[len(true) :]))
+        elif len(wrong) < limit // 2:
+            other = rng.choice([name for name in names if name != true])
+            wrong.append(_question(sample, names[other], way, none))
+    return rng.sample(right + wrong, len(right) + len(wrong))
 
 
-def drawn(samples: Sequence[Sample], none: str, limit: int, rng: random.Random) -> list[Sample]:
-    """At most so many at random, a quarter of them without a relation."""
-    mixed = rng.sample(samples, len(samples))
-    related = [one for one in mixed if label(one) != none][: limit * 3 // 4]
-    chosen = related + [one for one in mixed if label(one) == none][: len(related) // 3]
-    return rng.sample(chosen, len(chosen))
-
-
-def naming(sample: Sample, labels: Sequence[Label], none: str, way: str, *, seed: int) -> Names:
-    """What each label is called in a sample's prompt. The same sample, labels and seed give the same."""
-    names = [one.name for one in labels if one.name != none]
-    if way != "codes":
-        return {name: name for name in (*names, none)}
-    rng = random.Random(f"{seed}/{sample.id}")
-    codes = rng.sample(CODES, len(names))
-    return dict(zip(rng.sample(names, len(names)), codes, strict=True)) | {none: none}
-
-
-def lines(labels: Sequence[Label], names: Names) -> dict[str, str]:
-    """A label's name -> its line of the guideline, in their order. The name ends it: what is quoted leads to it."""
-    of = {one.name: one.definition for one in labels}
-    return {name: f"{of[name]}: {said}" for name, said in names.items()}
-
-
-def told(sample: Sample, guide: Iterable[str], names: Names) -> Sample:
-    """The sample with a guideline's lines before its text, and its gold label as it is called there."""
-    before = "".join(f"- {line}\n" for line in guide)
+def _question(sample: Sample, asked: Label, way: str, answer: str) -> Question:
+    before = f"{asked.name if way == 'names' else asked.definition}\n"
     moved = tuple(
         one.model_copy(update={"start": one.start + len(before), "end": one.end + len(before)})
         for one in sample.mentions
     )
-    gold = Gold(label=called(label(sample), names))
-    return sample.model_copy(update={"text": before + sample.text, "mentions": moved, "gold": gold})
+    changed = {"id": f"{sample.id}#{asked.name}", "text": before + sample.text, "mentions": moved}
+    return Question(
+        sample.model_copy(update={**changed, "gold": Gold(label=answer)}), asked.name, bare(answer) == HOLDS
+    )
 
 
-def called(answer: str, names: Names) -> str:
-    """An answer under the name that its label has in the prompt; its own where the prompt has none for it."""
-    name, order, end = answer.partition("(")
-    return names.get(name, name) + order + end
+def chain(asked: Question, think: str) -> Reasoning:
+    """What is learnt for a question."""
+    said = render_completion(think, label(asked.sample))
+    return Reasoning(id=asked.sample.id, completion=said, model="benchmark", prompt_hash="")
 
 
-def chain(sample: Sample, think: str, names: Names) -> Reasoning:
-    """What is learnt for a sample."""
-    text = render_completion(think, called(label(sample), names))
-    return Reasoning(id=sample.id, completion=text, model="benchmark", prompt_hash="")
+def made_up(sample: Sample, steps: str, none: str, rng: random.Random) -> Question:
+    """A question about a relation of no name, which holds in half of the samples of which one could."""
+    seen = _seen(steps)
+    right = [
+        definition
+        for word in WORDS
+        for role in ROLES
+        for pair in PAIRS
+        if all(_fits(definition := f"{word}, {role}, {pair}", seen)) and definition not in FEATURES.values()
+    ]
+    if right and rng.random() < 0.5:
+        return _question(sample, Label(name=(said := rng.choice(right)), definition=said), "varied", HOLDS)
+    while True:
+        said = ", ".join(map(rng.choice, (WORDS, ROLES, PAIRS)))
+        if said not in FEATURES.values() and not all(_fits(said, seen)):
+            return _question(sample, Label(name=said, definition=said), "varied", none)
 
 
-def spec_of(spec: TaskSpec, way: str) -> TaskSpec:
-    """The task as it is asked: of `codes` every letter is a label."""
-    if way != "codes":
-        return spec
-    none = next(one for one in spec.labels if one.name == spec.none)
-    directed = any(one.directed for one in spec.labels)
-    coded = [Label(name=code, definition="the line of this letter", directed=directed) for code in CODES]
-    return _asking(spec, [*coded, none])
+def held_against(definition: str, steps: str, answer: str) -> str:
+    """The teacher's first four steps, the words of a definition held against them, and the answer."""
+    seen, parts = _seen(steps), definition.split(", ")
+    verdicts = ("yes" if fit else "no" for fit in _fits(definition, seen))
+    compared = ", ".join(f"{part} {verdict}" for part, verdict in zip(parts, verdicts, strict=True))
+    return f"{seen.steps}Step 5: {compared}.\nStep 6: {answer}."
+
+
+class _Seen(NamedTuple):
+    """What the teacher's first four steps say."""
+
+    steps: str
+    shape: str
+    event: str
+    roles: set[str]
+    pair: str
+
+
+def _seen(steps: str) -> _Seen:
+    found = re.match(r"Step 1: a (\w+) in .*\nStep 2: an? (\w+).*\nStep 3: (.*)\.\nStep 4: (.*)\.\n", steps)
+    if found is None:
+        raise ValueError(f"not the teacher's steps: {steps!r}")
+    shape, event, actors, pair = found.groups()
+    return _Seen(found[0], shape, event, {one.rpartition(" ")[2] for one in actors.split(", ")}, pair)
+
+
+def _fits(definition: str, seen: _Seen) -> tuple[bool, bool, bool]:
+    """Do the word that decides, the role and the types agree with what was seen?"""
+    word, role, pair = definition.split(", ")
+    # of the one asked about: it is what is seen, or it is not and another one is
+    wanted = {"both": {"both"}, "asked": {"asked", "seen"}}[role]
+    return word in (seen.shape, seen.event), wanted <= seen.roles, pair == seen.pair
+
+
+class Corpus(NamedTuple):
+    """A task and its samples; what is thought of a question; the teacher's steps for a sample where there are any."""
+
+    spec: TaskSpec
+    splits: dict[str, list[Sample]]
+    think: Callable[[Question], str]
+    steps: Callable[[Sample], str] = lambda sample: ""
+
+
+def sentences(home: Path) -> Corpus:
+    """SemEval-2010, each sentence from one entity to the other; the definition is all that is thought."""
+    spec = load_spec("sem2010")
+    splits = {split: list(map(cut, read_samples(home / "data" / f"{split}.jsonl"))) for split in SPLITS}
+    of = {one.name: one.definition for one in spec.labels}
+    return Corpus(spec, splits, lambda question: f" {of[question.asked]}")
+
+
+def scenes(home: Path, seed: int) -> Corpus:
+    """The drawn world in the words of its teacher, whose first four steps are thought before the definition."""
+    full = load_spec("more")
+    record = {scene.id: scene for scene in read_records(home / "raw" / "scenes.jsonl", Scene)}
+    splits = {split: read_samples(home / "data" / f"{split}.jsonl") for split in SPLITS}
+
+    def steps(sample: Sample) -> str:
+        first = sample.model_copy(update={"id": sample.id.partition("#")[0]})  # as it was before it became a question
+        return parse(reply(first, record, full, seed=seed), full, first).think
+
+    def think(question: Question) -> str:
+        answer = HOLDS if question.holds else str(full.none)
+        return held_against(FEATURES.get(question.asked, question.asked), steps(question.sample), answer)
+
+    # the few chains in which the teacher leaves the step out
+    splits["train"] = [one for one in splits["train"] if "Step 4: " in steps(one)]
+    return Corpus(in_features(full), splits, think, steps)

@@ -1,21 +1,29 @@
-"""What the guideline benchmark puts before a model: held-out relations stay out, codes lead back to their labels."""
+"""What the guideline benchmark asks a model: half of it holds, held-out relations stay out of training."""
 
 import argparse
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from benchmarks.guideline_data import CODES, WAYS, alike, apart, called, chain, drawn, lines, naming, spec_of, told
-from benchmarks.guidelines import ALONE, COLUMNS, CONFIGS, figures, page
+from benchmarks.guideline_data import (
+    FEATURES,
+    HOLDS,
+    bare,
+    chain,
+    held_against,
+    in_features,
+    made_up,
+    questions,
+    yes_or_no,
+)
+from benchmarks.guidelines import CONFIGS, HELD, WAYS, Answer, columns, figures, page
 from morerl.guidelines import load_spec
 from morerl.prompts.parse import parse
 from morerl.schema import Gold, Mention, Sample, label
 
 SPEC = load_spec("sem2010")
-LABELS = SPEC.labels
-HELD = ("Message-Topic", "Content-Container")
+OF = {one.name: one for one in SPEC.labels}
+KEPT = [one for one in SPEC.labels if one.name not in (*HELD["sem2010"], SPEC.none)]
 
 
 def sample(answer="Cause-Effect(e2,e1)", id_="s"):
@@ -26,72 +34,102 @@ def sample(answer="Cause-Effect(e2,e1)", id_="s"):
     )  # fmt: skip
 
 
-def test_held_out_relations_are_set_apart_in_both_orders():
-    rows = [sample(answer) for answer in SPEC.answers]
-    seen, held = apart(rows, HELD)
-    assert {label(one).partition("(")[0] for one in held} == set(HELD) and len(held) == 4
-    assert len(seen) == len(rows) - 4
+SAMPLES = [sample(SPEC.answers[n % len(SPEC.answers)], str(n)) for n in range(400)]
 
 
-@given(st.text(min_size=1, max_size=8), st.integers(0, 9))
-def test_codes_are_one_to_one_and_hang_on_the_sample_alone(id_, seed):
-    names = naming(sample(id_=id_), LABELS, SPEC.none, "codes", seed=seed)
-    assert names == naming(sample(id_=id_), LABELS, SPEC.none, "codes", seed=seed)
-    assert set(names) == {one.name for one in LABELS} and list(names)[-1] == SPEC.none == names[SPEC.none]
-    assert len(set(names.values())) == len(names) and set(names.values()) <= {*CODES, SPEC.none}
+@pytest.mark.parametrize("way", WAYS["sem2010"])
+def test_half_of_what_is_asked_holds_and_each_sample_is_asked_once(way):
+    asked = questions(SAMPLES, KEPT, SPEC.none, way, 100, random.Random(0))
+    assert len({one.sample.id.partition("#")[0] for one in asked}) == 100 and sum(one.holds for one in asked) == 50
+    true = {one.id: label(one) for one in SAMPLES}
+    for one in asked:
+        before = true[one.sample.id.partition("#")[0]]
+        assert one.holds == (bare(before) == one.asked)
+        assert label(one.sample) == (HOLDS + before[len(one.asked) :] if one.holds else SPEC.none)
 
 
-def test_lines_and_codes_differ_from_sample_to_sample():
-    made = [naming(sample(id_=str(n)), LABELS, SPEC.none, "codes", seed=0) for n in range(40)]
-    assert len({tuple(names) for names in made}) > 35 and len({names["Cause-Effect"] for names in made}) > 6
+def test_questions_are_about_the_given_relations_alone_and_the_same_in_both_ways():
+    named, defined = (questions(SAMPLES, KEPT, SPEC.none, way, 200, random.Random(1)) for way in WAYS["sem2010"])
+    assert {one.asked for one in named} == {one.name for one in KEPT}
+    assert [(a.sample.id, a.asked, a.sample.gold) for a in named] == [
+        (b.sample.id, b.asked, b.sample.gold) for b in defined
+    ]
+    assert all(one.sample.text == f"{one.asked}\npain from fall" for one in named)
+    assert all(one.sample.text == f"{OF[one.asked].definition}\npain from fall" for one in defined)
+    for one in [*named, *defined]:
+        assert [one.sample.text[m.start : m.end] for m in one.sample.mentions] == ["pain", "fall"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("answer", SPEC.answers)
-def test_the_chain_parses_to_the_gold_of_the_asked_sample(way, answer):
-    one = sample(answer)
-    names = naming(one, LABELS, SPEC.none, way, seed=0)
-    asked = told(one, lines(LABELS, names).values(), names)
-    parsed = parse(chain(one, "a", names).completion, spec_of(SPEC, way), asked)
-    assert parsed.answer == label(asked) and not parsed.problems
-    assert [m.text for m in asked.mentions] == [asked.text[m.start : m.end] for m in asked.mentions] == ["pain", "fall"]
-    back = {said: name for name, said in names.items()}
-    assert back[label(asked).partition("(")[0]] == answer.partition("(")[0]
+@pytest.mark.parametrize("way", WAYS["sem2010"])
+def test_the_chain_parses_to_the_gold_of_what_is_asked(way):
+    for one in questions(SAMPLES, KEPT, SPEC.none, way, 100, random.Random(2)):
+        parsed = parse(chain(one, "a").completion, yes_or_no(SPEC), one.sample)
+        assert parsed.answer == label(one.sample) and not parsed.problems
 
 
-def test_a_guideline_of_some_relations_says_nothing_of_the_others():
-    seen = [one for one in LABELS if one.name not in HELD]
-    names = naming(sample(), seen, SPEC.none, "names", seed=0)
-    asked = told(sample(), lines(seen, names).values(), names)
-    assert not any(one.definition in asked.text or one.name in asked.text for one in LABELS if one.name in HELD)
-    assert all(f"- {one.definition}: {one.name}\n" in asked.text for one in seen)
-    assert called("Message-Topic(e1,e2)", names) == "Message-Topic(e1,e2)"
+def test_the_drawn_worlds_definitions_are_of_its_own_labels():
+    spec = in_features(load_spec("more"))
+    assert {one.name: one.definition for one in spec.labels if one.name != spec.none} == FEATURES
+    assert yes_or_no(spec).answers == (HOLDS, spec.none)
+    assert set(HELD["scenes"]) < set(FEATURES) and set(HELD["sem2010"]) < set(OF)
 
 
-def test_no_first_word_gives_the_label_for_no_relation_away():
-    assert {one.definition.split()[0] for one in alike(SPEC).labels} == {"X"}
-    assert alike(SPEC).answers == SPEC.answers
+STEPS = "Step 1: a coach in blue.\nStep 2: an event of teams.\nStep 3: {}.\nStep 4: per and org.\n"
+SAID = "Step 5: {}.\nStep 6: holds."
 
 
-def test_a_draw_is_a_quarter_without_a_relation():
-    rows = [sample("Other" if n % 2 else "Cause-Effect(e1,e2)", str(n)) for n in range(200)]
-    chosen = drawn(rows, "Other", 40, random.Random(0))
-    assert len(chosen) == len({one.id for one in chosen}) == 40
-    assert sum(label(one) == "Other" for one in chosen) == 10
+@pytest.mark.parametrize(
+    ("definition", "actors", "compared"),
+    [
+        ("coach, both, per and org", "blue yes Bears both", "coach yes, both yes, per and org yes"),
+        ("event, asked, per and misc", "blue yes Bears seen, Alder Cup asked", "event yes, asked yes, per and misc no"),
+        ("event, asked, per and org", "blue no Bears no, Alder Cup asked", "event yes, asked no, per and org yes"),
+        ("flag, both, org and org", "blue yes Bears seen, Foxes asked", "flag no, both no, org and org no"),
+    ],
+)
+def test_a_definition_is_held_against_the_steps_word_by_word(definition, actors, compared):
+    steps = STEPS.format(actors)
+    assert held_against(definition, f"{steps}Step 5: x.\nStep 6: y.", HOLDS) == steps + SAID.format(compared)
 
 
-def test_figures_tell_the_kinds_of_question_apart():
-    names = {id_: {"p": "A", "q": "B", "none": "none"} for id_ in ("a", "b", "c", "d", f"e{ALONE}")}
-    gold = {"a": "A", "b": "B(e1,e2)", "c": "B(e1,e2)", "d": "none", f"e{ALONE}": "B(e1,e2)"}
-    given = {"a": "A", "b": "B(e2,e1)", "c": "A", "d": "A", f"e{ALONE}": "B(e1,e2)"}
-    assert figures(given, gold, names, ["q"]) == {
-        **{"seen": 100, "no relation": 0, "held out": 0, "alone": 100},
-        "named": 50,  # b: the relation held out, in the wrong order
+def test_made_up_relations_are_of_the_same_words_and_never_those_of_the_world():
+    rng, steps = random.Random(0), STEPS.format("blue yes Bears seen, Alder Cup asked")
+    made = [made_up(sample(id_=str(n)), steps, SPEC.none, rng) for n in range(300)]
+    held = [one.asked for one in made if one.holds]
+    # (coach or event) of the one asked about, between a person and an organisation
+    assert set(held) == {"coach, asked, per and org", "event, asked, per and org"} and 100 < len(held) < 200
+    assert not {one.asked for one in made} & set(FEATURES.values())
+    assert all(one.sample.text == f"{one.asked}\npain from fall" for one in made)
+    assert all(label(one.sample) == (HOLDS if one.holds else SPEC.none) for one in made)
+    other = {one.asked for one in made if not one.holds}
+    assert {word for one in other for word in one.split(", ")} == {
+        word for one in FEATURES.values() for word in one.split(", ")
+    }
+    assert all(held_against(one, steps, "x").count(" no") > steps.count(" no") for one in other)
+
+
+def test_steps_that_are_not_the_teachers_are_an_error():
+    with pytest.raises(ValueError, match="not the teacher's steps"):
+        held_against(FEATURES["/per/misc/awarded"], "Step 1: a coach in blue.", HOLDS)
+
+
+def test_figures_weigh_what_holds_and_what_does_not_alike():
+    answers = [Answer("p", True, True), Answer("p", False, True), Answer("p", False, False), Answer("q", True, False)]
+    answers += [Answer("q", False, True), Answer("q", False, True)]
+    found = figures(answers, ["q"])
+    assert found == {
+        **{"trained": 75, "trained, holds": 100, "trained, does not": 50},
+        **{"q": 50, "q, holds": 0, "q, does not": 100},
     }
 
 
 def test_the_page_has_a_line_a_way_and_corpus():
-    kinds = dict.fromkeys(COLUMNS, 50.0)
-    rows = [{"corpus": c, "seed": n, "way": w, **kinds} for c in CONFIGS for n in range(2) for w in WAYS]
+    kinds = [dict.fromkeys(columns(corpus), 50.0) for corpus in CONFIGS]
+    rows = [
+        {"corpus": corpus, "seed": n, "way": way, **kind}
+        for corpus, kind in zip(CONFIGS, kinds, strict=True)
+        for n in range(2)
+        for way in WAYS[corpus]
+    ]
     text = page(rows, argparse.Namespace(corpora=list(CONFIGS), seeds=2, parallel=1))
-    assert all(text.count(f"| {way} | 50.0 |") == 2 for way in WAYS)
+    assert all(text.count(f"| {way} | 50.0 |") == 2 for way in WAYS["sem2010"])
