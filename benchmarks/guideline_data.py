@@ -2,8 +2,9 @@
 
 What is asked about stands in the sample's text, a line before the sentence or title, so that every stage runs as it
 is. The answers are `holds`, with the order of the arguments where relations have one, and the corpus's own label for
-no relation. What is learnt is the same in all ways: the definition, held against what was seen, word by word in the
-drawn world; who is told the name alone has to know the definition by heart. `varied`, in the drawn world, asks half of
+no relation. What is learnt is the same in all ways. In the drawn world the definition is held against what was seen,
+word by word; who is told the name alone has to know it by heart. In SemEval's sentences what does hold is thought, in
+the words of its definition. `varied`, in the drawn world, asks half of
 its training questions about made-up relations instead, of the same words in other combinations: a handful of
 definitions can be learnt by heart too, and then nobody reads them. No definition of FEATURES is ever made up.
 """
@@ -49,6 +50,7 @@ class Question(NamedTuple):
     sample: Sample
     asked: str  # the relation's name
     holds: bool
+    true: str  # the label that the sample has
 
 
 def in_features(spec: TaskSpec) -> TaskSpec:
@@ -97,9 +99,8 @@ def _question(sample: Sample, asked: Label, way: str, answer: str) -> Question:
         for one in sample.mentions
     )
     changed = {"id": f"{sample.id}#{asked.name}", "text": before + sample.text, "mentions": moved}
-    return Question(
-        sample.model_copy(update={**changed, "gold": Gold(label=answer)}), asked.name, bare(answer) == HOLDS
-    )
+    made = sample.model_copy(update={**changed, "gold": Gold(label=answer)})
+    return Question(made, asked.name, holds=bare(answer) == HOLDS, true=bare(label(sample)))
 
 
 def chain(asked: Question, think: str) -> Reasoning:
@@ -170,11 +171,12 @@ class Corpus(NamedTuple):
 
 
 def sentences(home: Path) -> Corpus:
-    """SemEval-2010, each sentence from one entity to the other; the definition is all that is thought."""
+    """SemEval-2010, each sentence from one entity to the other; the true definition is all that is thought."""
     spec = load_spec("sem2010")
     splits = {split: list(map(cut, read_samples(home / "data" / f"{split}.jsonl"))) for split in SPLITS}
-    of = {one.name: one.definition for one in spec.labels}
-    return Corpus(spec, splits, lambda question: f" {of[question.asked]}")
+    # begun as the others are: greedy decoding takes X for a first word wherever all of them together are likelier
+    of = {one.name: one.definition for one in spec.labels} | {spec.none: "X has none of these relations to Y."}
+    return Corpus(spec, splits, lambda question: f" {of[question.true]}")
 
 
 def scenes(home: Path, seed: int) -> Corpus:

@@ -45,11 +45,11 @@ HELD = {
 }
 TRAIN, DEV, TEST = 4000, 40, 400  # questions; of the trained and of the held-out relations TEST each
 SCENES = ("--train", "2400", "--dev", "50", "--test", "120")
-STEPS = 400
+STEPS = {"scenes": 400, "sem2010": 800}
 HOW = (
     *("data.max_prompt_tokens=192", "prompt.template=stepwise_brief"),
-    *("model.tiny.vocab_size=2048", "model.tiny.attention_dropout=0.0", f"sft.dev.every_steps={STEPS}"),
-    *(f"sft.trainer.max_steps={STEPS}", "sft.trainer.warmup_steps=40", "sft.trainer.per_device_train_batch_size=16"),
+    *("model.tiny.vocab_size=2048", "model.tiny.attention_dropout=0.0"),
+    *("sft.trainer.warmup_steps=40", "sft.trainer.per_device_train_batch_size=16"),
     *("sft.trainer.learning_rate=3.0e-3", "sft.trainer.train_sampling_strategy=random"),
 )
 
@@ -90,7 +90,9 @@ def run(corpus: str, seed: int, way: str, options: argparse.Namespace) -> Row:
         own = [f"run.dir={here}", f"run.seed={seed}", f"data.dir={here / 'data'}"]
         own.append(f"data.guidelines={here / 'guideline.yaml'}")
         own += [f"data.image_root={options.runs / f'scenes-{seed}' / 'raw'}"] if corpus == "scenes" else []
-        own += [f"predict.model={here / 'sft' / 'checkpoints' / f'checkpoint-{STEPS}'}", f"predict.out={answers}"]
+        own += [f"sft.trainer.max_steps={STEPS[corpus]}", f"sft.dev.every_steps={STEPS[corpus]}"]
+        last = here / "sft" / "checkpoints" / f"checkpoint-{STEPS[corpus]}"
+        own += [f"predict.model={last}", f"predict.out={answers}"]
         for verb in ("sft", "predict"):
             call(options.parallel, "-m", "morerl", verb, CONFIGS[corpus], *own, *HOW)
     gold = {one.id: label(one) for one in read_samples(here / "data" / "test.jsonl")}
