@@ -77,7 +77,7 @@ def sources(options: argparse.Namespace) -> None:
         told[f"scenes-{seed}"] = ("more", str(raw))
     for name, source in told.items():
         folder = options.runs / name / "data"
-        if not folder.is_dir():
+        if not (folder / "corpus.json").is_file():  # written last
             call(options.parallel, "tools/prepare_corpus.py", *source, "--out", str(folder))
 
 

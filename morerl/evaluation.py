@@ -60,6 +60,7 @@ def score_files(
         "none": spec.none,
         "draws": draws,
         "seed": seed,
+        "limit": limit,
         **_paths(out, gold=gold, predictions=predictions),
     }
     metrics = tally.metrics(draws=draws, seed=seed, problems=dict(problems), settings=settings)
@@ -81,20 +82,20 @@ def compare_files(
     *,
     protocol: str | None = None,
     figure: str | None = None,
+    limit: int | None = None,
     draws: int = 2000,
-    seed: int = 0,
 ) -> Comparison:
     """Compares two files of predictions for the same samples by one figure (default: the protocol's primary one).
 
-    The first completion of each sample counts. Raises as `score_files` does.
+    The first completion of each sample counts; `limit` leaves out all but the first samples. Raises as `score_files`.
     """
     spec = task_of(gold, guidelines)
     tally, pairs = Tally(spec, protocol), Pairs()
-    for (sample, of_a), (_, of_b) in zip(side_by_side(gold, a), side_by_side(gold, b), strict=True):
+    for (sample, of_a), (_, of_b) in zip(side_by_side(gold, a, limit), side_by_side(gold, b, limit), strict=True):
         answers = [parse(texts[0], spec, sample).answer if texts else None for texts in (of_a, of_b)]
         if (rows := tally.rows(sample, answers)) is not None:
             pairs[rows[0], rows[1]] += 1
-    return compare(pairs, spec, tally.name, figure or tally.protocol.primary, draws=draws, seed=seed)
+    return compare(pairs, spec, tally.name, figure or tally.protocol.primary, draws=draws)
 
 
 def compare_runs(
@@ -118,8 +119,8 @@ def compare_runs(
     known = of_a.metrics.settings if of_a.metrics else {}
     guidelines = guidelines or known.get("guidelines")
     protocol = protocol or (of_a.metrics.protocol if of_a.metrics else None)
-    files = of_a.predictions, of_b.predictions
-    return compare_files(gold, *files, guidelines, protocol=protocol, figure=figure, draws=draws)
+    files, limit = (of_a.predictions, of_b.predictions), _first(of_a, of_b)
+    return compare_files(gold, *files, guidelines, protocol=protocol, figure=figure, limit=limit, draws=draws)
 
 
 class _Scored(NamedTuple):
@@ -163,6 +164,16 @@ def _agreed(a: _Scored, b: _Scored) -> Path:
             f"against which samples are {a.predictions} and {b.predictions} to be compared? Give --gold ({found})"
         )
     return files.pop()
+
+
+def _first(a: _Scored, b: _Scored) -> int | None:
+    """How many of the samples both were scored on, the first ones; None for all."""
+    limits = {one.metrics.settings.get("limit") for one in (a, b) if one.metrics is not None}
+    if len(limits) > 1:
+        raise DataError(
+            f"{a.predictions} and {b.predictions} were scored with different data.limit: score both with one"
+        )
+    return limits.pop() if limits else None
 
 
 def side_by_side(gold: Path, predictions: Path, limit: int | None = None) -> Iterator[tuple[Sample, tuple[str, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections import Counter
@@ -141,12 +142,18 @@ def predict_model(settings: Settings) -> str | Path:
 
 def predict_files(settings: Settings, tasks: Tasks) -> dict[str, Path]:
     """Corpus -> the predictions to write; beside the name of the file the corpus's own, where there are several."""
-    model = Path(predict_model(settings))
-    name = model.parent.name if model.name == "model" else model.name
+    name = _called(Path(os.path.abspath(predict_model(settings))), Path(os.path.abspath(settings.run.dir)))
     default = settings.run.dir / "predictions" / f"{name}.{settings.predict.split}.jsonl"
     out = settings.predict.out or default
     suffix = out.suffix or default.suffix
     return {name: out if name == ALONE else out.with_suffix(f".{name}{suffix}") for name in tasks.corpora}
+
+
+def _called(model: Path, run_dir: Path) -> str:
+    """What a model's predictions are called in a run: its stage, with the run's name before it if it is another's."""
+    if model.is_relative_to(run_dir):
+        return "-".join(part for part in model.relative_to(run_dir).parts if part not in ("model", "checkpoints"))
+    return f"{model.parents[1].name}-{model.parent.name}" if model.name == "model" else model.name
 
 
 def _answerer(

@@ -105,8 +105,9 @@ def show_metrics(metrics: Any) -> None:
             say(f"{title}: " + ", ".join(f"{name} {count}" for name, count in most_first))
 
 
-def show_findings(findings: Any, most: int = 20) -> None:
+def show_findings(findings: Any) -> None:
     """Facts, advice and problems, a line each; ends with exit code 2 if there are problems."""
+    most = 20  # lines of a kind
     for line in findings.facts:
         say(line)
     for title, lines in (("advice", findings.advice), ("problem", findings.problems)):

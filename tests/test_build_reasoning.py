@@ -179,6 +179,17 @@ def test_the_audit_is_a_page_with_the_counts(tool, teacher, config):
     assert "wrong_answer" in text and re.search(r"\b18\b", text) and SECRET not in text
 
 
+def test_what_sends_nothing_needs_no_key(tool, teacher, config, monkeypatch):
+    tool(config(teacher.url))
+    monkeypatch.delenv("OPENAI_API_KEY")
+    path = config("https://teacher.example/v1")
+    assert tool(path, "--audit", 4)[0] == 0
+    code, out, _ = tool(path, "--dry-run")
+    assert code == 0 and "nothing was sent" in out
+    code, _, err = tool(path)
+    assert code == 2 and one_line(err, "OPENAI_API_KEY")
+
+
 def test_another_setting_is_refused_in_one_message_that_names_it(tool, teacher, config):
     path = config(teacher.url)
     tool(path, "--limit", 2)

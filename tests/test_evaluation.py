@@ -157,6 +157,21 @@ def test_two_runs_are_compared_from_what_scoring_left(tmp_path):
         )
 
 
+def test_runs_scored_on_the_first_samples_are_compared_on_these_alone(tmp_path):
+    samples = [pair(number, MORE.answers[number % 21]) for number in range(60)]
+    gold, a = written(tmp_path, samples, noisy(samples, 0.4, 1), "a.jsonl")
+    _, b = written(tmp_path, samples, noisy(samples, 0.2, 2), "b.jsonl")
+    whole = compare_runs(a, b, gold=gold, protocol="more").n
+    for path in (a, b):
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:20]))
+        score_files(gold, path, out=metrics_file(path), limit=20)
+    assert compare_runs(a, b).n < whole
+    b.write_text("".join(b.read_text().splitlines(keepends=True)[:19]))
+    score_files(gold, b, out=metrics_file(b), limit=19)
+    with pytest.raises(DataError, match=r"scored with different data\.limit"):
+        compare_runs(a, b)
+
+
 def test_a_folder_stands_for_its_last_stage_or_its_only_model_and_no_other(tmp_path):
     for name in ("sft", "base"):
         gold, _ = written(

@@ -98,6 +98,9 @@ def test_a_killed_run_goes_on_after_what_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        # before a model is loaded or asked: there is none
+        (["m", "--text", "a", "--schema", "a", "--out", __file__], "is there already; give another --out"),
+        (["m", "--text", "a", "--schema", "a", "--region", "0,0,b,1"], "--region: want x1,y1,x2,y2"),
         (["m"], "needs --text"),
         (["m", "--text", "a", "--file", "b"], "needs --text"),
         (["m", "--text", "a", "--resume"], "--resume goes on with the --out of a --file"),

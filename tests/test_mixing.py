@@ -218,7 +218,11 @@ def test_the_stream_of_a_window_is_as_documented():
 
 @pytest.mark.parametrize(
     ("ids", "message"),
-    [("aba", "rated.jsonl: 'a' is rated twice"), ("az", "rated.jsonl: 'z' is not in the train split")],
+    [
+        ("aba", "rated.jsonl: 'a' is rated twice"),
+        ("az", "rated.jsonl: 'z' is not in the train split"),
+        ("", "rated.jsonl rates no sample"),
+    ],
 )
 def test_a_rating_is_of_a_train_sample_and_its_only_one(tmp_path, ids, message):
     rows = [Rated(id=id_, n=1, n_correct=number % 2) for number, id_ in enumerate(ids)]

@@ -40,7 +40,7 @@ from morerl.report.judged import Verdict, outcome, verdict
 from morerl.report.page import packed, script_json
 from morerl.report.pictures import gallery
 from morerl.report.read import read_run
-from morerl.report.said import MAX_CHARACTERS, split_thought, steps
+from morerl.report.said import MAX_CHARACTERS, split_thought, steps, told
 from morerl.schema import Gold
 from morerl.scoring.compare import Comparison
 
@@ -435,6 +435,25 @@ def test_types_and_relations_have_tables_of_their_own(tmp_path):
     types = text.split("Types of the same span")[1].split("</table>")[0]
     assert "<bdi>Dataset</bdi></td><td><bdi>Task</bdi>" in types and "Evaluated-With" not in types
     assert 'data-error="relation: missed"' in text
+
+
+def test_models_with_dots_in_their_names_are_shown_and_files_of_no_stage_named(tmp_path):
+    folder = pair_run(tmp_path) / "predictions"
+    for name in ("Qwen2.5-1.5B-Instruct.test", "Qwen2.5-VL-3B-Instruct.dev", "notes"):
+        (folder / f"{name}.jsonl").write_bytes((folder / "sft.test.jsonl").read_bytes())
+    run = read_run(folder.parent)
+    assert {one.name: set(one.predictions) for one in run.sets} == {
+        "test": {"sft", "grpo", "Qwen2.5-1.5B-Instruct"},
+        "dev": {"Qwen2.5-VL-3B-Instruct"},
+    }
+    assert run.notes["predictions/notes"] == "predictions/notes.* is not shown: its name is not <stage>.<split>."
+
+
+def test_reasoning_that_is_cut_is_shown_in_its_steps():
+    said = "<think>Step 1: a man.\nStep 2: a prize.</think> <answer>none</answer>"
+    assert told(said) == ([["Step 1", "a man."], ["Step 2", "a prize."]], "<answer>none</answer>")
+    assert told(said, 35) == ([["Step 1", "a man."], ["Step 2", "a pri"]], "")
+    assert told("none at all", 4) == ([], "none")
 
 
 def test_two_runs_stand_side_by_side_with_their_paired_difference(tmp_path):

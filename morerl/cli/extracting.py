@@ -71,6 +71,9 @@ def extract(
             raise usage("--resume goes on with the --out of a --file")
         if file is not None and not file.is_file():
             raise usage(f"no file {file}")
+        if text is not None and out is not None and out.exists():
+            raise usage(f"{out} is there already; give another --out")
+        boxes = _boxes(region)
         if image is not None and image_root is None:
             image = image.resolve()  # the user's own word, be it a link
         from morerl.extract.extractor import Extractor
@@ -85,7 +88,7 @@ def extract(
         if file is not None:
             _many(extractor, file, out, resume, batch_size)
         elif text is not None:
-            _one(extractor.extract(text, image, mentions=mention or (), regions=_boxes(region)), out)
+            _one(extractor.extract(text, image, mentions=mention or (), regions=boxes), out)
 
 
 def _one(result: Result, out: Path | None) -> None:
@@ -94,8 +97,6 @@ def _one(result: Result, out: Path | None) -> None:
     if out is None:
         _show([result])
         return
-    if out.exists():
-        raise usage(f"{out} is there already; give another --out")
     write_text(out, [result.to_json() + "\n"])
     say(f"wrote {out}")
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 Row = dict[str, Any]
-_PROMPT, _IMAGES = PromptSettings(), ImageSettings()
+PROMPT, IMAGES = PromptSettings(), ImageSettings()
 
 
 def write(
@@ -38,8 +38,6 @@ def write(
     out: Path,
     spec: TaskSpec,
     *,
-    prompt: PromptSettings = _PROMPT,
-    images: ImageSettings = _IMAGES,
     image_root: Path | None = None,
 ) -> int:
     """Writes the new folder `out`, to be read by datasets.load_from_disk; returns the number of samples.
@@ -58,8 +56,8 @@ def write(
         raise ConfigError(f"{pictured} has a picture; say with --image-root which folder its path is relative to")
 
     def row(sample: Sample) -> Row:
-        made = {"id": sample.id, "messages": _chat(sample, spec, prompt, images), "sample": sample.model_dump_json()}
-        return {**made, "images": _pictures(sample, image_root, images)} if pictured is not None else made
+        made = {"id": sample.id, "messages": _chat(sample, spec), "sample": sample.model_dump_json()}
+        return {**made, "images": _pictures(sample, image_root)} if pictured is not None else made
 
     with new_folder(out) as folder:
         cache, features = folder.with_name("cache"), _features(with_images=pictured is not None)
@@ -91,15 +89,15 @@ def _dataset(part: list[Sample], row: Callable[[Sample], Row], features: Feature
         raise
 
 
-def _chat(sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: ImageSettings) -> list[dict[str, str]]:
+def _chat(sample: Sample, spec: TaskSpec) -> list[dict[str, str]]:
     asked = spec.none is not None if sample.task == "pair" else spec.types and (spec.labels or sample.task != "extract")
     if not asked:
         raise DataError(f"{sample.id} asks {sample.task!r}, which the guideline {spec.corpus!r} does not; name its own")
-    (user,) = render(sample, spec, prompt, images)
+    (user,) = render(sample, spec, PROMPT, IMAGES)
     text = "".join(block["text"] for block in user["content"] if block["type"] == "text")
     chat = [{"role": "user", "content": text}]
     if sample.gold is not None:
-        completion = render_gold(sample, template_of(sample, prompt))
+        completion = render_gold(sample, template_of(sample, PROMPT))
         if problems := parse(completion, spec, sample).problems:
             what = ", ".join(problems)
             raise DataError(f"{sample.id}: the gold answer is none by the guideline {spec.corpus!r} ({what})")
@@ -107,7 +105,7 @@ def _chat(sample: Sample, spec: TaskSpec, prompt: PromptSettings, images: ImageS
     return chat
 
 
-def _pictures(sample: Sample, root: Path | None, images: ImageSettings) -> list[dict[str, bytes]]:
+def _pictures(sample: Sample, root: Path | None) -> list[dict[str, bytes]]:
     """The pictures of the prompt in its order, encoded; the whole picture is checked by decoding it."""
     if sample.image is None or root is None:
         return []
@@ -117,7 +115,7 @@ def _pictures(sample: Sample, root: Path | None, images: ImageSettings) -> list[
     except ImageError as error:
         raise ImageError(error.reason, f"{sample.id}: {error}") from error
     shown = []
-    for view in images.views:
+    for view in IMAGES.views:
         shown += [whole] if view == "full" else [_png(crop(picture, region.box)) for region in _asked(sample)]
     return [{"bytes": encoded} for encoded in shown]
 

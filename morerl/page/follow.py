@@ -19,8 +19,8 @@ from morerl.extract.questions import Question
 from morerl.extract.record import Record, read_record
 from morerl.extract.result import Result
 from morerl.page.question import Asked, in_words, read_question
-from morerl.page.shown import Json, finished, running, scene, told, written
-from morerl.report.browser import Told
+from morerl.page.shown import Json, finished, running, scene, written
+from morerl.report.said import Told, told
 
 Said = dict[tuple[str | None, str | None, int], tuple[Question, str]]
 

@@ -13,20 +13,12 @@ from typing import Any
 from morerl.extract.questions import Question
 from morerl.extract.record import Record
 from morerl.extract.result import Answer, Result
-from morerl.report.browser import Told, units
-from morerl.report.said import MAX_CHARACTERS, split_thought, steps
+from morerl.report.browser import units
+from morerl.report.said import MAX_CHARACTERS, Told, told
 from morerl.task import DIRECTIONS
 
 Json = dict[str, Any]
 WAITING = "…"
-
-
-def told(text: str) -> Told:
-    """The steps of what is written, finished or not, and what stands outside the reasoning."""
-    text = text[:MAX_CHARACTERS]
-    whole = text if "</think>" in text or "<think>" not in text else text + "</think>"
-    thought, rest = split_thought(whole)
-    return steps(thought), rest
 
 
 def scene(record: Record) -> Json:
@@ -64,7 +56,8 @@ def finished(record: Record, result: Result) -> list[Json]:
 
 def written(answer: Answer) -> Told:
     """What one question came to, where its text was not followed."""
-    return told(answer.completion or (f"<think>{answer.reasoning}</think>" if answer.reasoning else ""))
+    said = answer.completion or (f"<think>{answer.reasoning}</think>" if answer.reasoning else "")
+    return told(said)
 
 
 def _answer(label: str | None, problems: Sequence[str]) -> Json:

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from morerl.report.judged import Outcome, Reward, Verdict, Verdicts, labels_of, outcomes
-from morerl.report.said import MAX_CHARACTERS, role, split_thought, steps
+from morerl.report.said import MAX_CHARACTERS, Told, role, told
 from morerl.report.sets import Answered
 from morerl.schema import Extraction, Gold, Rated, Sample
 
 CAPS = (MAX_CHARACTERS, 10_000, 6_000, 4_000, 2_500, 1_500, 1_000)  # characters of one completion
 ROOM = 24_000_000  # characters of all completions: what a browser unpacks well within two seconds
 Scorer = Callable[[str, Sample], list[Reward]]
-
-
-Told = tuple[list[list[str]], str]  # the steps of a completion's reasoning, and what stands outside it
 
 
 class Shown(NamedTuple):
@@ -163,6 +160,6 @@ def _told(one: Verdict | None, cap: int) -> Told | None:
     if one is None:
         return None
     completion = one.completions[0] if one.completions else ""
-    thought, rest = split_thought(completion[:cap])
+    said, rest = told(completion, cap)
     more = f" … (the first {cap:,} of {len(completion):,} characters)" if len(completion) > cap else ""
-    return steps(thought), rest + more
+    return said, rest + more

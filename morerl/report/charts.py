@@ -54,7 +54,6 @@ class Chart:
 
     title: str
     unit: str
-    x_label: str
     lines: tuple[Line, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -66,7 +65,6 @@ def line_chart(
     series: Series,
     *,
     unit: str = "",
-    x_label: str = "step",
     against: Against | None = None,
     bounds: Range = ANY,
     mark: tuple[float, str] | None = None,
@@ -89,7 +87,6 @@ def line_chart(
     return Chart(
         title=title,
         unit=unit,
-        x_label=x_label,
         lines=tuple(_line(name, color, dashed, points, across, up) for name, color, dashed, points in kept),
         x_ticks=tuple(Tick(at=across(value), text=number(value)) for value in x_values),
         y_ticks=tuple(Tick(at=up(value), text=number(value)) for value in y_values),

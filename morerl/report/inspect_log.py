@@ -135,7 +135,8 @@ def _samples(part: Answered, settings: Settings, rated: dict[str, Rated]) -> Ite
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ChatMessageUser
 
-    for sample, texts in side_by_side(part.gold, part.predictions, settings.data.limit):
+    limit = part.metrics.settings.get("limit") if part.metrics is not None else settings.data.limit
+    for sample, texts in side_by_side(part.gold, part.predictions, limit):
         asked = ChatMessageUser(content=_asked(sample, part.corpus, settings))
         right = sum(is_right(sample, parse(text, part.corpus.spec, sample).answer, part.corpus.spec) for text in texts)
         metadata = _metadata(sample, rated.get(sample.id)) | {"drawn": len(texts), "right": right}

@@ -8,6 +8,7 @@ from typing import Any
 from morerl.schema import Extraction, Gold, Sample
 
 MAX_CHARACTERS = 20_000  # of a text or a completion; a model that never stops must not fill the page
+Told = tuple[list[list[str]], str]  # the steps of a completion's reasoning, and what stands outside it
 STEP = re.compile(r"(?:^|(?<=[\s>*#]))(Step\s*\d+)\s*:\s*", re.IGNORECASE)
 
 
@@ -35,6 +36,14 @@ def split_thought(completion: str) -> tuple[str, str]:
         return "", completion.strip()
     thought = completion[start + len("<think>") : end]
     return thought.strip(), (completion[:start] + completion[end + len("</think>") :]).strip()
+
+
+def told(text: str, cap: int = MAX_CHARACTERS) -> Told:
+    """The steps in the first `cap` characters, be the reasoning ended there or not, and what stands outside it."""
+    text = text[:cap]
+    whole = text if "</think>" in text or "<think>" not in text else text + "</think>"
+    thought, rest = split_thought(whole)
+    return steps(thought), rest
 
 
 def steps(thought: str) -> list[list[str]]:

@@ -6,6 +6,7 @@ guideline are those that the figures beside a file say it was scored with, or el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ CONTROLS = {
     "blank_text": "the text blanked out",
 }
 FIGURES = ".metrics.json"
+NAME = re.compile(r"(?P<stage>.+?)\.(?P<split>train|dev|test)(?:\.(?P<corpus>[^.]+))?")  # models have dots too
 Answers = dict[str, tuple[str, ...]]  # sample id -> completions
 
 
@@ -53,7 +55,7 @@ class Answered:
 def read_sets(notes: Notes, run_dir: Path, settings: Settings | None) -> list[Answered]:
     """Everything a run answered, its test split first; one empty test split where it answered nothing."""
     found: dict[tuple[str, str], list[str]] = {}
-    for stage, split, corpus in _names(run_dir / "predictions"):
+    for stage, split, corpus in _names(notes, run_dir / "predictions"):
         found.setdefault((split, corpus), []).append(stage)
     answered = any(stage not in CONTROLS for stages in found.values() for stage in stages)
     if not answered:
@@ -74,11 +76,13 @@ def by_stage(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: STAGE_RANK.get(name, 0))
 
 
-def _names(folder: Path) -> list[tuple[str, str, str]]:
+def _names(notes: Notes, folder: Path) -> list[tuple[str, str, str]]:
     """(stage, split, corpus) of every file of predictions or of figures; the corpus is often empty."""
     stems = {path.name.removesuffix(suffix) for suffix in (".jsonl", FIGURES) for path in folder.glob(f"*{suffix}")}
-    parts = [stem.split(".") for stem in sorted(stems)]
-    return [(one[0], one[1], one[2] if len(one) == 3 else "") for one in parts if len(one) in (2, 3)]
+    found = {stem: NAME.fullmatch(stem) for stem in sorted(stems)}
+    for stem in (stem for stem, named in found.items() if named is None):
+        notes[f"predictions/{stem}"] = f"predictions/{stem}.* is not shown: its name is not <stage>.<split>."
+    return [(one["stage"], one["split"], one["corpus"] or "") for one in found.values() if one is not None]
 
 
 def _answered(

@@ -25,7 +25,7 @@ from morerl.teacher.budget import Budget, usd
 from morerl.teacher.chains import CONTENT_FILTER
 from morerl.teacher.gates import judge
 from morerl.teacher.outputs import Chains, Counts, is_hurt, stored_chains, write_outputs
-from morerl.teacher.plan import WHOLE, Options, Work, plan, price_of
+from morerl.teacher.plan import WHOLE, Options, Work, check_sending, plan, price_of
 from morerl.teacher.scenes import serve
 from morerl.teacher.store import Store
 from morerl.teacher.strategies import STRATEGIES, mimic
@@ -51,6 +51,7 @@ def run_teach(
     if settings.teach.strategy == "mimic":
         done = open_folder(work, settings, accept=options.resume != "if-possible")
         return done or settle(work, settings, _mimic(work, settings, listener))
+    check_sending(work, settings)
     if options.resume == "never":
         _set_aside(work)
     started = time.monotonic()

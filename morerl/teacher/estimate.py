@@ -33,7 +33,6 @@ class Estimate(NamedTuple):
     longest_prompt: int
     max_new_tokens: int
     reply_tokens: float | None  # mean of the replies at hand
-    requests_a_sample: float | None  # mean of the samples at hand
     usd_least: float | None  # those requests, replies without a word
     usd_likely: float | None  # as the samples at hand were
     usd_most: float | None  # every draw taken, every reply as long as allowed
@@ -78,7 +77,6 @@ def estimate(
         longest_prompt=sums.longest,
         max_new_tokens=longest,
         reply_tokens=mean,
-        requests_a_sample=each,
         usd_least=usd(price, sums.prompt, 0),
         usd_likely=likely,
         usd_most=usd(price, sums.most_prompt, sums.most * longest),

@@ -66,7 +66,7 @@ def plan(settings: Settings, options: Options = WHOLE) -> Work:
         raise ConfigError(f"{path} holds no sample with a gold answer to explain")
     _check_strategy(chosen, settings, options)
     if settings.teach.strategy != "mimic":
-        _check_endpoint(chosen, settings, options)
+        _check_request(settings, options)
     files = _inputs(chosen, corpus, settings)
     relevant = _relevant(settings)
     # where the data lie is no part of the mark: machines that share the work may have them in different places
@@ -104,16 +104,21 @@ def _check_strategy(chosen: list[Sample], settings: Settings, options: Options) 
             )
 
 
-def _check_endpoint(chosen: list[Sample], settings: Settings, options: Options) -> None:
-    teach, root = settings.teach, settings.data.image_root
-    if teach.endpoint != SCENES:
-        key_for(str(teach.endpoint))
+def check_sending(work: Work, settings: Settings) -> None:
+    """Can the endpoint be asked, and the pictures be shown? Raises ConfigError, DataError."""
+    if settings.teach.endpoint != SCENES:
+        key_for(str(settings.teach.endpoint))
+    root = settings.data.image_root
+    if any(sample.image for sample in work.chosen) and (root is None or not root.is_dir()):
+        raise DataError(f"data.image_root = {root} is no folder, and samples have pictures")
+
+
+def _check_request(settings: Settings, options: Options) -> None:
+    teach = settings.teach
     if ours := sorted({"model", "messages", "n", "stream"} & set(teach.request)):
         raise ConfigError(
             f"teach.request may not hold {', '.join(ours)}: what is asked, and how often, is set elsewhere"
         )
-    if any(sample.image for sample in chosen) and (root is None or not root.is_dir()):
-        raise DataError(f"data.image_root = {root} is no folder, and samples have pictures")
     capped = options.max_usd is not None or options.max_tokens is not None
     if capped and teach.request.get("max_tokens", 0) is None and not teach.request.get("max_completion_tokens"):
         raise ConfigError("a cap needs a limit on what a reply may have: set teach.request.max_completion_tokens")

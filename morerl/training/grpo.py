@@ -87,7 +87,7 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
 
 
 def read_ratings(rated: Path, train: Container[str]) -> dict[str, Rated]:
-    """Id -> rating, in the order of the file. Raises DataError for an id that is not in `train` or comes twice."""
+    """Id -> rating, in the order of the file. Raises DataError for an id not in `train` or twice, and for no line."""
     ratings: dict[str, Rated] = {}
     for row in read_records(rated, Rated):
         if row.id not in train:
@@ -95,6 +95,8 @@ def read_ratings(rated: Path, train: Container[str]) -> dict[str, Rated]:
         if row.id in ratings:
             raise DataError(f"{rated}: {row.id!r} is rated twice; leave one line of it")
         ratings[row.id] = row
+    if not ratings:
+        raise DataError(f"{rated} rates no sample; `morerl rate` writes it")
     return ratings
 
 
