@@ -1,4 +1,4 @@
-"""`transformers serve` on this machine, and a narrow model that is worth asking."""
+"""`transformers serve` or `vllm serve` on this machine, and a narrow model that is worth asking."""
 
 import os
 import shutil
@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-STARTS_WITHIN = 90.0  # seconds
+VLLM = os.environ.get("MORERL_VLLM")  # its executable, in an environment of its own
+STARTS_WITHIN = {"transformers": 90.0, "vllm": 300.0}  # seconds
+QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+# what it needs without a GPU: a cache of so many GB, and no processor for itself alone
+ON_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 
 
 def make_loud(narrow_model, out):
@@ -28,22 +32,25 @@ def make_loud(narrow_model, out):
 
 
 @contextmanager
-def served(model, log):
+def served(model, log, by="transformers"):
     """The address of a server of that model, which ends with the block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("transformers"), "serve", model, "--host", "127.0.0.1"]
+    command = {
+        "transformers": [Path(sys.executable).with_name("transformers"), "serve", model, "--device", "cpu"],
+        "vllm": [VLLM, "serve", model, "--dtype", "float32", "--enforce-eager", "--max-model-len", "4096"],
+    }[by]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*map(str, command), "--port", str(port), "--device", "cpu"],
+            [*map(str, command), "--host", "127.0.0.1", "--port", str(port)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **QUIET, **ON_CPU},
         )
         try:
-            wait_for(f"http://127.0.0.1:{port}/health", process, log)
+            wait_for(f"http://127.0.0.1:{port}/health", process, log, STARTS_WITHIN[by])
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()
@@ -54,12 +61,12 @@ def served(model, log):
                 process.wait()
 
 
-def wait_for(url, process, log):
-    end = time.monotonic() + STARTS_WITHIN
+def wait_for(url, process, log, seconds):
+    end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=5).close()
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    pytest.fail(f"transformers serve does not start (exit code {process.poll()}):\n{log.read_text(errors='replace')}")
+    pytest.fail(f"the server does not start (exit code {process.poll()}):\n{log.read_text(errors='replace')}")

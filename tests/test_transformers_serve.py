@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 import pytest
-from PIL import Image
+from pictured import SQUARE, SQUARE_TOKENS, draw_samples
 from serving import make_loud, served
 
 from morerl.guidelines import load_spec
@@ -17,8 +17,8 @@ from morerl.models.generate import generate
 from morerl.models.load import load_model, load_processing
 from morerl.models.transport import Transport
 from morerl.prompts.render import render
-from morerl.schema import Gold, Mention, Reasoning, Region, Sample
-from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings
+from morerl.schema import Reasoning
+from morerl.settings import GenerateSettings, ModelSettings, PromptSettings
 from morerl.tasks import alone
 from morerl.teacher.build import run_teach
 
@@ -26,9 +26,6 @@ pytestmark = pytest.mark.slow
 
 SPEC = load_spec("more")
 PROMPT = PromptSettings(template="stepwise_brief")
-# 112 is a multiple of 28 and of 16, the endpoint's and the narrow model's step: neither end changes the picture
-SQUARE = ImageSettings(full_pixels=112 * 112, crop_pixels=112 * 112, min_side=112)
-SQUARE_TOKENS = (112 // 16) ** 2
 POSTED = 'POST /v1/chat/completions HTTP/1.1" 200'
 NONSENSE = {"truncated", "no_think_tag", "no_answer_tag"}
 
@@ -113,28 +110,7 @@ def test_distill_takes_every_draw_and_rates_the_sample_zero(url, loud_model, mak
 def pictured(tmp_path_factory):
     """A folder of pictures and samples that ask about them; the last has none."""
     root = tmp_path_factory.mktemp("pictures")
-    samples = []
-    for number, colours in enumerate((("red", "blue"), ("yellow", "black"), ("white", "green"))):
-        image = Image.new("RGB", (224, 224), colours[0])
-        image.paste(colours[1], (60, 0, 224, 150))
-        image.save(root / f"{number}.png")
-        samples.append(sample(f"{number}.png", box=(0.0, 0.0, 0.5, 0.5)))
-    return root, [*samples, sample(None)]
-
-
-def sample(image, *, box=None):
-    return Sample(
-        id=f"pictured/{image}",
-        corpus="more",
-        split="test",
-        text="Hale helps Osei",
-        image=image,
-        head="r0" if image else "m1",
-        tail="m0",
-        mentions=(Mention(id="m0", start=0, end=4, text="Hale"), Mention(id="m1", start=11, end=15, text="Osei")),
-        regions=(Region(id="r0", box=box),) if image else (),
-        gold=Gold(label="none"),
-    )
+    return root, draw_samples(root)
 
 
 def test_pictures_are_read_and_counted_there(url, loud_model, pictured):
