@@ -9,6 +9,7 @@ import typer
 
 from morerl.bars import demo_bars, sample_bar, training_bar
 from morerl.cli.options import Config, Overrides, settings, usage
+from morerl.runs import read_json
 from morerl.terminal import one_message, say, show_before_after, trained
 
 DEMO = Path("configs/scenes/demo.yaml")
@@ -100,4 +101,6 @@ def demo(
 
         with demo_bars() as listener:
             result = run_demo(run, listener=listener)
+        for stage in ("sft", "grpo"):
+            say(trained(stage, read_json(run.run.dir / stage / "done.json")))
         show_before_after(result)
