@@ -5,7 +5,7 @@ export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-long setup lint
+.PHONY: demo test setup lint
 
 demo: setup
 	$(BIN)/morerl demo configs/scenes/demo.yaml
@@ -14,9 +14,6 @@ demo: setup
 test: export OMP_NUM_THREADS := 1
 test: .venv/deepspeed .venv/page .venv/chromium .venv/extras/ready lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
-
-test-long: export MORERL_LONG := 1
-test-long: test
 
 lint: setup
 	$(BIN)/ruff check morerl tools tests benchmarks

@@ -22,10 +22,7 @@ hypothesis_settings.load_profile("here")
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests first, so that processes that share the files out end together; long ones when asked."""
-    for item in items:
-        if item.get_closest_marker("long") and not os.environ.get("MORERL_LONG"):
-            item.add_marker(pytest.mark.skip(reason="a minute and more; make test-long runs it"))
+    """Files with slow tests first, so that processes that share the files out end together."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

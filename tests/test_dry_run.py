@@ -130,8 +130,7 @@ def test_what_names_models_servers_and_sizes_is_not_taken_along(make_settings):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
-    # on two ranks the largest is tried below
-    [pytest.param(path, marks=pytest.mark.long if path == UNIFIED else ()) for path in TRAINING],
+    TRAINING,
     ids=[f"{path.parent.name}/{path.stem}" for path in TRAINING],
 )
 def test_every_config_runs_through_every_stage_and_leaves_nothing(path, few, narrow_model, tmp_path):

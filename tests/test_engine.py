@@ -139,11 +139,7 @@ def test_an_entropy_bonus_counts_on_groups_without_spread_too(options, narrow_mo
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "lora"),
-    [
-        ("Qwen2", False),
-        pytest.param("Qwen2.5-VL", False, marks=pytest.mark.long),
-        pytest.param("Qwen3-VL", True, marks=pytest.mark.long),
-    ],
+    [("Qwen2", False), ("Qwen2.5-VL", False), ("Qwen3-VL", True)],
 )
 def test_twenty_steps_are_the_stock_steps(family, lora, narrow_model, tmp_path):
     """Over windows that serve two optimizer steps of two micro-steps each."""

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 HOME = Path(__file__).parents[1]
 LAUNCHERS = HOME / "configs" / "accelerate"
-ENGINES = ("ddp", "zero3", "fsdp2", *(["zero2"] if os.environ.get("MORERL_LONG") else []))
+ENGINES = ("ddp", "zero2", "zero3", "fsdp2")
 ADAPTIVE = {"strategy": "adaptive", "refill": 1.0, "replay": 0.25}
 SHARDED = f"{os.environ.get('MORERL_ADAPTIVE_ON', 'zero3')} adaptive"  # or another of ENGINES
 SEED = 6  # of the adaptive runs: one whose four windows are of both kinds
@@ -191,7 +191,6 @@ def apart(root, image_root):
     return {**named, "more": {**named["more"], "image_root": str(image_root)}}
 
 
-@pytest.mark.long
 def test_the_command_of_the_readme_starts_two_ranks_on_two_corpora(settings_of, world):
     root = settings_of("launched").parent
     settings = settings_of("launched", corpora=apart(root, world / "raw"), max_steps=2)

@@ -185,7 +185,6 @@ run_sft(load_settings(Path(sys.argv[1])), listener=listener)
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_an_interrupted_sft_by_length_goes_on_in_its_order_on_two_ranks(make_settings, tmp_path):
     """Accelerate tells a sampler the epoch, but after a resume not on several ranks."""
     (tmp_path / "sft.py").write_text(INTERRUPTED)
