@@ -132,6 +132,9 @@ def prepare(corpus: str, seed: int, way: str, options: argparse.Namespace) -> No
     (here / "guideline.yaml").write_text(yaml.safe_dump(made), encoding="utf-8")
 
 
+PARTS = {", holds": "where it holds", ", does not": "where it does not"}  # of a figure
+
+
 class Answer(NamedTuple):
     """The relation asked about, whether it holds, and whether the model said so."""
 
@@ -146,22 +149,20 @@ def figures(answers: Sequence[Answer], held: Sequence[str]) -> dict[str, float]:
     for name in ("trained", *held):
         mine = [one for one in answers if one.asked == name or (name == "trained" and one.asked not in held)]
         parts = [100 * statistics.mean(one.right for one in mine if one.holds == holds) for holds in (True, False)]
-        found |= {f"{name}, holds": parts[0], f"{name}, does not": parts[1], name: statistics.mean(parts)}
+        found |= {name: statistics.mean(parts), **{name + part: of for part, of in zip(PARTS, parts, strict=True)}}
     return found
 
 
-def columns(corpus: str) -> dict[str, str]:
-    """A figure -> the head of its column."""
-    parts = {"": "", ", holds": " (holds)", ", does not": " (does not)"}
-    return {f"{name}{part}": f"{name}{said}" for name in ("trained", *HELD[corpus]) for part, said in parts.items()}
-
-
 def summary(rows: list[Row], corpus: str) -> list[list[str]]:
-    """A line a way: means and intervals over seeds."""
-    of = {way: [row for row in rows if (row["corpus"], row["way"]) == (corpus, way)] for way in WAYS[corpus]}
-    return [
-        [way, *(interval([row[kind] for row in mine]) for kind in columns(corpus))] for way, mine in of.items() if mine
-    ]
+    """A line for each way and group of relations: mean and interval over seeds, and the mean of either part."""
+    lines = []
+    for name in ("trained", *HELD[corpus]):
+        for way in WAYS[corpus]:
+            mine = [row for row in rows if (row["corpus"], row["way"]) == (corpus, way)]
+            if mine:
+                parts = [f"{statistics.mean(row[name + part] for row in mine):.1f}" for part in PARTS]
+                lines.append([name, way, interval([row[name] for row in mine]), *parts])
+    return lines
 
 
 def page(rows: list[Row], options: argparse.Namespace) -> str:
@@ -169,13 +170,13 @@ def page(rows: list[Row], options: argparse.Namespace) -> str:
     text = []
     for corpus in options.corpora:
         text += [f"## {corpus}: {' and '.join(HELD[corpus])} held out", ""]
-        text += [*table(["in the prompt", *columns(corpus).values()], summary(rows, corpus)), ""]
+        text += [*table(["relations", "in the prompt", "right", *PARTS.values()], summary(rows, corpus)), ""]
     return "\n".join(
         [
             "# Definitions in the prompt, and relations never trained on",
             "",
-            "Does this relation hold? Per cent right, argument order included: where it holds, where it does not, and "
-            "the mean of both (who always says no has 50); mean and 95 % t interval over seeds. Models of random "
+            "Does this relation hold? Per cent right, argument order included: the mean of where it holds and where it "
+            "does not (who always says no has 50), with its 95 % t interval over seeds, and both. Models of random "
             "weights, the same number of steps and questions in every line. names: the relation's name in the prompt; "
             "definitions: its definition; varied: definitions, and half of the training questions are about made-up "
             "relations, of the same words in other combinations.",

@@ -16,7 +16,7 @@ from benchmarks.guideline_data import (
     questions,
     yes_or_no,
 )
-from benchmarks.guidelines import CONFIGS, HELD, WAYS, Answer, columns, figures, page
+from benchmarks.guidelines import CONFIGS, HELD, PARTS, WAYS, Answer, figures, page
 from morerl.guidelines import load_spec
 from morerl.prompts.parse import parse
 from morerl.schema import Gold, Mention, Sample, label
@@ -123,13 +123,13 @@ def test_figures_weigh_what_holds_and_what_does_not_alike():
     }
 
 
-def test_the_page_has_a_line_a_way_and_corpus():
-    kinds = [dict.fromkeys(columns(corpus), 50.0) for corpus in CONFIGS]
-    rows = [
-        {"corpus": corpus, "seed": n, "way": way, **kind}
-        for corpus, kind in zip(CONFIGS, kinds, strict=True)
-        for n in range(2)
-        for way in WAYS[corpus]
-    ]
+def test_the_page_has_a_line_a_way_and_group_of_relations():
+    rows = []
+    for corpus in CONFIGS:
+        kinds = {name + part: 50.0 for name in ("trained", *HELD[corpus]) for part in ("", *PARTS)}
+        rows += [{"corpus": corpus, "seed": n, "way": way, **kinds} for n in range(2) for way in WAYS[corpus]]
     text = page(rows, argparse.Namespace(corpora=list(CONFIGS), seeds=2, parallel=1))
-    assert all(text.count(f"| {way} | 50.0 |") == 2 for way in WAYS["sem2010"])
+    for corpus in CONFIGS:
+        for name in HELD[corpus]:
+            assert all(text.count(f"| {name} | {way} | 50.0 | 50.0 | 50.0 |") == 1 for way in WAYS[corpus])
+    assert text.count("| trained | ") == 5
