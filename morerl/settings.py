@@ -188,8 +188,8 @@ class PredictSettings(Section):
     split: Literal["train", "dev", "test"] = Field(default="test", description="whose samples are answered")
     out: Path | None = Field(
         default=None,
-        description="default: <run.dir>/predictions/<stage>.<split>.jsonl; of several corpora each has its own, "
-        "with its name before the suffix",
+        description="default: <run.dir>/predictions/<stage>.<split>.jsonl, for another run's model <run>-<stage>, for "
+        "one by its name that name; of several corpora each has its own, with its name before the suffix",
     )
 
 
