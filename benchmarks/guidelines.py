@@ -165,6 +165,18 @@ def summary(rows: list[Row], corpus: str) -> list[list[str]]:
     return lines
 
 
+def paired(rows: list[Row]) -> str:
+    """How much more of each held-out relation of the drawn world is right with varied definitions, seed by seed."""
+    right = {(row["way"], row["seed"]): row for row in rows if row["corpus"] == "scenes"}
+    seeds = sorted({seed for way, seed in right if ("varied", seed) in right and ("definitions", seed) in right})
+    told = [
+        f"{name} {interval([right['varied', seed][name] - right['definitions', seed][name] for seed in seeds])}"
+        for name in HELD["scenes"]
+        if seeds
+    ]
+    return f"varied less definitions, paired by seed: {'; '.join(told)}." if told else ""
+
+
 def page(rows: list[Row], options: argparse.Namespace) -> str:
     """The markdown page."""
     text = []
@@ -182,6 +194,8 @@ def page(rows: list[Row], options: argparse.Namespace) -> str:
             "relations, of the same words in other combinations.",
             "",
             *text,
+            paired(rows),
+            "",
             made_by("guidelines", options, before="SEMEVAL_FOLDER "),
             "",
         ]

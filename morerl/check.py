@@ -126,6 +126,9 @@ def _check_disjoint(splits: dict[str, list[Sample]]) -> None:
 def _check_gold(name: str, samples: list[Sample], spec: TaskSpec, settings: Settings) -> str:
     """Gold through render, parse, reward and score must be all right."""
     labelled = [sample for sample in samples if sample.gold is not None]
+    if name.endswith("dev") and len(labelled) < len(samples):
+        bare = next(sample.id for sample in samples if sample.gold is None)
+        raise DataError(f"{name}: {bare} has no gold answer, so that no checkpoint can be chosen by dev: leave it out")
     if not labelled:
         return "no gold labels"
     tally = Tally(spec)

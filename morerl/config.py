@@ -111,6 +111,8 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 def _fill_in(value: Any, run_dir: str) -> Any:
     if isinstance(value, dict):
         return {key: _fill_in(inner, run_dir) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_fill_in(inner, run_dir) for inner in value]
     return value.replace("${run.dir}", run_dir) if isinstance(value, str) else value
 
 

@@ -70,8 +70,14 @@ def score_files(
 
 
 def _paths(out: Path | None, **files: Path) -> dict[str, str]:
-    """The files as they lie from the folder of `out`, so that a folder of results may be moved as a whole."""
-    return {name: os.path.relpath(path, out.parent) if out else str(path) for name, path in files.items()}
+    """The files as they lie from the folder of `out`, so that a folder of results may be moved as a whole.
+
+    By their real paths: `..` behind a link leads from where the link points to.
+    """
+    if out is None:
+        return {name: str(path) for name, path in files.items()}
+    home = os.path.realpath(out.parent)
+    return {name: os.path.relpath(os.path.realpath(path), home) for name, path in files.items()}
 
 
 def compare_files(

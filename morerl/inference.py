@@ -40,13 +40,14 @@ def run_rate(settings: Settings, *, listener: Listener = lambda done, total: Non
     """
     model = settings.rate.model or settings.run.dir / "sft" / "model"
     reasoning, tasks = [] if settings.rate.taught else reasoning_files(settings), load_tasks(settings)
-    done = begin(settings, "rate", [*reasoning, *tasks.files("train"), *model_marks(model)])
-    if done is not None:
+    out = settings.run.dir / "rated.jsonl"
+    done = begin(settings, "rate", [*reasoning, *tasks.files("train"), *tasks.guidelines(), *model_marks(model)])
+    if done is not None and out.is_file():
         return done
     started = time.perf_counter()
     samples = _to_rate(settings, tasks, reasoning)
     how = settings.generate.model_copy(update={"n": settings.rate.n, "temperature": settings.rate.temperature})
-    out, size = settings.run.dir / "rated.jsonl", CHUNK * how.batch_size
+    size = CHUNK * how.batch_size
     mark = _mark(model, None, samples, tasks.corpora.values(), settings, how)
     before = kept(out, mark, size=size, of=len(samples))
     ask = _answerer(model, None, tasks, settings, how, lambda n: listener(before + n, len(samples)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -33,7 +34,7 @@ def read_records(path: Path, kind: type[Record]) -> Iterator[Record]:
 def read_record(path: Path, kind: type[Record]) -> Record:
     """The one record of a JSON document. Raises DataError as `read_records` does."""
     try:
-        return _record(path, 1, path.read_bytes(), kind)
+        return _record(path, 1, path.read_bytes().removeprefix(BOM_UTF8), kind)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
@@ -43,8 +44,9 @@ def _numbered(path: Path, kind: type[Record]) -> Iterator[tuple[int, Record]]:
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, _record(path, number, line, kind)
+                record = line.removeprefix(BOM_UTF8) if number == 1 else line  # Windows' editors write one
+                if record.strip():
+                    yield number, _record(path, number, record, kind)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
@@ -104,6 +106,10 @@ def replacing(path: Path) -> Iterator[TextIO]:
     if path.is_dir():
         raise DataError(f"{path} is a folder; give the name of a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and (not path.is_file() or path.is_relative_to("/dev")):  # a pipe, a device: nothing to replace
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+        return
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with aside.open("w", encoding="utf-8") as file:

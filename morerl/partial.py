@@ -6,6 +6,7 @@ begun with other settings, samples or model, and once `out` is whole.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from morerl.errors import MorerlError
 from morerl.schema import Sample
 
 Ask = Callable[[Sequence[Sample], int], list[list[str]]]
@@ -27,11 +29,13 @@ def in_chunks(samples: Sequence[Sample], out: Path, mark: str, ask: Ask, *, size
     """`ask(chunk, number of the chunk)` for `size` samples at a time; chunks that <out>.part holds are not asked again.
 
     `mark` is the fingerprint of the work. The caller removes <out>.part when `out` is written (`drop`).
+    Raises MorerlError where another run is writing there.
     """
     part = _part(out)
-    texts, end = _read(part, mark, size, len(samples))
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as file:
+        _hold(file, part)
+        texts, end = _read(part, mark, size, len(samples))
         # what is kept stays where it is: to write it again could lose it where the disk is full
         file.truncate(end)
         if not end:
@@ -41,6 +45,16 @@ def in_chunks(samples: Sequence[Sample], out: Path, mark: str, ask: Ask, *, size
             _append(file, drawn)
             texts += drawn
     return texts
+
+
+def _hold(file: BinaryIO, part: Path) -> None:
+    """Keeps other runs from writing there too, until the file is closed. Raises MorerlError where one is at it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise MorerlError(f"another run is writing {part}: wait until it has ended, or stop it") from error
+    except OSError:  # a file system without locks
+        return
 
 
 def drop(out: Path) -> None:

@@ -105,6 +105,7 @@ def _record(settings: Settings, stage: str, inputs: list[Path], relevant: dict[s
     tree = settings.model_dump(mode="json")
     if relevant is None:
         relevant = {name: tree[name] for name in (*SHARED, stage) if name in tree}
+        relevant["data"] = _without_guidelines(tree["data"])
     relevant = relevant | {"seed": settings.run.seed}
     return {
         "stage": stage,
@@ -116,6 +117,13 @@ def _record(settings: Settings, stage: str, inputs: list[Path], relevant: dict[s
         "versions": _versions(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _without_guidelines(data: dict[str, Any]) -> dict[str, Any]:
+    """The section data without the guidelines' paths: the files themselves are inputs, whichever way they are named."""
+    kept = {name: value for name, value in data.items() if name != "guidelines"}
+    corpora = kept.get("corpora")
+    return kept | ({"corpora": {n: _without_guidelines(one) for n, one in corpora.items()}} if corpora else {})
 
 
 def _by_name(inputs: list[Path]) -> dict[str, Path]:

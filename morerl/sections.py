@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Section(BaseModel):
-    """Base of every section: immutable; unknown keys, and numbers that are none or without end, are refused."""
+    """Base of every section: immutable; unknown keys, and numbers that are none or without end, are refused.
+
+    In a path ~ stands for the user's home, as in a shell.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _from_home(cls, value: Any) -> Any:
+        try:
+            if isinstance(value, tuple):
+                return tuple(one.expanduser() if isinstance(one, Path) else one for one in value)
+            return value.expanduser() if isinstance(value, Path) else value
+        except RuntimeError as error:  # ~nobody
+            raise ValueError(str(error)) from error
 
 
 class DevSettings(Section):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from morerl.data_settings import ALONE
 from morerl.errors import ConfigError, DataError
-from morerl.guidelines import load_spec
+from morerl.guidelines import guideline_file, load_spec
 from morerl.jsonl import read_samples
 from morerl.runs import how_to_make
 from morerl.schema import Sample
@@ -41,6 +41,11 @@ class Tasks:
     corpora: Mapping[str, Corpus]
     limit: int | None = None  # samples of a split that are read of each
 
+    @property
+    def limited(self) -> str:
+        """For messages: that data.limit leaves samples out, if it does."""
+        return f", of which data.limit = {self.limit} reads the first" if self.limit is not None else ""
+
     def name(self, sample: Sample) -> str:
         """The name of the sample's corpus."""
         return ALONE if ALONE in self.corpora else sample.corpus
@@ -56,6 +61,10 @@ class Tasks:
     def files(self, split: str) -> list[Path]:
         """The files that the split is read from."""
         return [corpus.file(split) for corpus in self.corpora.values()]
+
+    def guidelines(self) -> list[Path]:
+        """The files of the guidelines: what a stage makes hangs on them as on its samples."""
+        return [guideline_file(corpus.guidelines) for corpus in self.corpora.values()]
 
     def read(self, split: str) -> list[Sample]:
         """The samples of a split, corpus by corpus.

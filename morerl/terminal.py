@@ -48,6 +48,7 @@ def fail(message: str, code: int) -> None:
 def counts_table(title: str, rows: Any) -> None:
     """Figures by split, each = or != what is on record (`morerl.corpora.prepare.Row`)."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     splits = list(dict.fromkeys(row.split for row in rows))
@@ -58,7 +59,7 @@ def counts_table(title: str, rows: Any) -> None:
     for split in splits:
         table.add_column(split, justify="right")
     for figure in dict.fromkeys(row.figure for row in rows):
-        table.add_row(figure, *(cells.get((figure, split), "") for split in splits))
+        table.add_row(escape(figure), *(cells.get((figure, split), "") for split in splits))
     Console(highlight=False).print(table)
 
 
@@ -123,6 +124,7 @@ def show_findings(findings: Any) -> None:
 def show_table(sections: Any) -> None:
     """The benchmark in short: of each row the system and its primary figure."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(show_edge=False)
@@ -134,7 +136,7 @@ def show_table(sections: Any) -> None:
                 value = f"{row.figures[section.primary]:.2f}"
                 verdict = {True: "yes", False: "no", None: ""}[row.comparable]
                 style = "bold" if row.ours else None
-                table.add_row(section.title, row.system, section.primary, value, verdict, style=style)
+                table.add_row(escape(section.title), escape(row.system), section.primary, value, verdict, style=style)
         table.add_section()
     Console().print(table)
 

@@ -26,6 +26,18 @@ def config(tmp_path):
     return write
 
 
+def test_home_and_the_runs_folder_are_filled_in_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "run: {dir: ~/runs/x}\ndata: {dir: '~/data', guidelines: more}\n"
+        "sft: {reasoning: ['${run.dir}/a.jsonl', '~/b.jsonl']}\n"
+    )
+    settings = load_settings(path)
+    assert (settings.run.dir, settings.data.dir) == (tmp_path / "runs" / "x", tmp_path / "data")
+    assert list(settings.sft.reasoning) == [tmp_path / "runs" / "x" / "a.jsonl", tmp_path / "b.jsonl"]
+
+
 def test_a_minimal_file_gets_the_papers_defaults(config):
     settings = load_settings(config(MINIMAL))
     assert settings.run.dir == Path("runs/x") and settings.run.seed == 0

@@ -16,6 +16,7 @@ from morerl.evaluation import compare_runs, score_files, side_by_side, task_of
 from morerl.guidelines import load_spec
 from morerl.jsonl import write_records
 from morerl.prompts.render import render_completion, render_gold
+from morerl.rewards.parts import Terms, reward
 from morerl.runs import metrics_file
 from morerl.schema import Metrics, Prediction, Sample
 
@@ -155,6 +156,41 @@ def test_two_runs_are_compared_from_what_scoring_left(tmp_path):
             written(tmp_path, samples, noisy(samples, 0, 1), "c.jsonl")[1],
             written(tmp_path, samples, noisy(samples, 0, 1), "d.jsonl")[1],
         )
+
+
+def test_a_folder_behind_a_link_finds_its_gold(tmp_path):
+    (tmp_path / "far" / "deep" / "runs").mkdir(parents=True)
+    (tmp_path / "runs").symlink_to(tmp_path / "far" / "deep" / "runs")
+    samples = [pair(number, MORE.answers[number % 21]) for number in range(21)]
+    gold, a = written(tmp_path, samples, noisy(samples, 0.4, 1), "runs/a.jsonl")
+    score_files(gold, a, out=metrics_file(a))
+    assert compare_runs(a, a).changed == 0
+
+
+def test_gold_is_read_in_the_guidelines_spelling(tmp_path):
+    text = "BERT on SQuAD"
+    entities = [
+        {"id": "a", "start": 0, "end": 4, "text": "BERT", "type": "method"},
+        {"id": "b", "start": 8, "end": 13, "text": "SQuAD", "type": "DATASET"},
+    ]
+    gold = {"entities": entities, "relations": [{"head": "a", "label": "EVALUATED-with", "tail": "b"}]}
+    fields = {"id": "s", "corpus": "scier", "split": "test", "task": "extract", "text": text, "gold": gold}
+    one = Sample.model_validate(fields)
+    path, pred = written(tmp_path, [one], [[render_gold(one)]], "s.jsonl")
+    scored = score_files(path, pred, "scier", draws=0)
+    assert scored.primary["value"] == scored.figures["ner_f1"] == 100.0 and set(scored.per_label) >= {"Evaluated-With"}
+    assert reward("rel_f1", render_gold(one), one, load_spec("scier"), Terms()) == 1.0
+
+
+def test_gold_of_one_label_alone_has_a_macro_of_nothing(tmp_path):
+    samples = [pair(number) for number in range(3)]
+    path, pred = written(tmp_path, samples, [[render_gold(one)] for one in samples], "n.jsonl")
+    guide = tmp_path / "none.yaml"
+    guide.write_text(
+        "{corpus: c, protocol: more, question: which, none: none, labels: [{name: none, definition: nothing}]}"
+    )
+    score_files(path, pred, str(guide), tmp_path / "m.json", draws=20)
+    assert "NaN" not in (tmp_path / "m.json").read_text()
 
 
 def test_runs_scored_on_the_first_samples_are_compared_on_these_alone(tmp_path):

@@ -133,3 +133,4 @@ def test_the_page_has_a_line_a_way_and_group_of_relations():
         for name in HELD[corpus]:
             assert all(text.count(f"| {name} | {way} | 50.0 | 50.0 | 50.0 |") == 1 for way in WAYS[corpus])
     assert text.count("| trained | ") == 5
+    assert "paired by seed: /org/misc/present_in 0.0; /per/per/opponent 0.0." in text

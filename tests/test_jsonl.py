@@ -1,6 +1,8 @@
 """The files the stages meet in: strict reading that names file:line, atomic writing."""
 
 import os
+from codecs import BOM_UTF8
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,6 +38,22 @@ def file(tmp_path):
         return path
 
     return write
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_record(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(BOM_UTF8 + b'{"id": "a", "n": 1, "n_correct": 0}\n{"id": "b", "n": 1, "n_correct": 1}\n')
+    assert [row.id for row in read_records(path, Rated)] == ["a", "b"]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as aside:
+        got = aside.submit(pipe.read_text)
+        write_text(pipe, ["one\n", "two\n"])
+        assert got.result(10) == "one\ntwo\n"
+    assert pipe.is_fifo()
 
 
 def test_what_is_written_comes_back_the_same(tmp_path):

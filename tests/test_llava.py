@@ -1,5 +1,7 @@
 """A family whose processor resizes pictures as it will (LLaVA): every stage, and prompt lengths counted by reading."""
 
+from importlib.resources import files
+
 import pytest
 from transformers import (
     CLIPImageProcessor,
@@ -48,6 +50,15 @@ def llava(narrow_model, tmp_path_factory):
     more = {"image_token": IMAGE, "num_additional_image_tokens": 1, "chat_template": TEMPLATE}
     LlavaProcessor(images, tokenizer, patch_size=8, **kept, **more).save_pretrained(out)
     return out
+
+
+@pytest.mark.parametrize("name", ["smolvlm", "llava_next"])
+def test_a_text_alone_is_as_long_under_templates_that_read_parts_only(llava, make_settings, text_pair, name):
+    settings = make_settings(model={"path": str(llava)}, prompt={"template": None})
+    processing, tasks, sample = load_processing(llava), load_tasks(settings), text_pair(0)
+    processing.reader.chat_template = (files("trl") / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
+    read = encode([sample], processing, tasks, settings.prompt, settings.images)["input_ids"]
+    assert prompt_tokens(sample, tasks, settings, processing) == read.shape[1] > 100
 
 
 def test_a_prompt_is_as_long_as_the_processor_makes_it(llava, make_settings, world):

@@ -113,6 +113,13 @@ def test_every_strategy_has_its_counts(strategy, easy_ones):
     assert not times or max(times.values()) == -(-sum(easy_ones) // 8853)  # none again until all are used up
 
 
+def test_easy_ones_that_are_all_taken_are_each_taken_once():
+    """Also where an epoch before has begun the round of draws."""
+    _, second, third = schedule(rated(2, 5), MixingSettings(alpha=2, epochs=3), seed=0)
+    assert (second.easy, third.easy) == (4, 5)
+    assert sorted(easy(third)) == [f"e{n}" for n in range(5)]
+
+
 def test_fixed_is_progressive_at_alpha_1_and_needs_no_alpha():
     rows = rated(12, 40)
     as_alpha_1 = schedule(rows, MixingSettings(alpha=1.0), seed=5)

@@ -1,12 +1,13 @@
 """The embedded model and decoding, with the real processor."""
 
 import pytest
+from peft import get_peft_model
 
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples
 from morerl.models.generate import encode, generate
-from morerl.models.load import freeze_vision, load_model, load_processing
+from morerl.models.load import freeze_vision, load_model, load_processing, lora_config
 from morerl.models.tiny import build_tiny
 from morerl.runs import sha256
 from morerl.settings import GenerateSettings, ModelSettings, TinySettings
@@ -105,6 +106,16 @@ def test_freezing_touches_the_vision_tower_alone(loaded):
     frozen = freeze_vision(model)
     assert frozen == sum(p.numel() for p in model.model.visual.parameters()) > 0
     assert all(p.requires_grad for p in model.model.language_model.parameters())
+
+
+@pytest.mark.parametrize("targets", ["all-linear", ["gate_proj", "up_proj", "down_proj"]])
+def test_an_adapter_leaves_a_frozen_vision_tower_alone(narrow_model, make_settings, targets):
+    base = make_settings().model.model_dump()
+    for frozen in (True, False):
+        asked = make_settings(model={**base, "freeze_vision": frozen, "lora": {"r": 2, "target_modules": targets}})
+        model = get_peft_model(load_model(narrow_model, asked.model), lora_config(asked.model))
+        trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+        assert trained and any(".visual." in name for name in trained) == (not frozen)
 
 
 def test_a_missing_model_and_a_missing_picture_say_what_to_do(loaded, world, make_settings, tmp_path):

@@ -33,6 +33,18 @@ def lines(rows):
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+def test_two_runs_do_not_write_one_file(tmp_path):
+    out = tmp_path / "p.jsonl"
+
+    def and_another(chunk, number):
+        with pytest.raises(MorerlError, match=r"another run is writing .*p\.jsonl\.part"):
+            in_chunks(SAMPLES, out, MARK, answer, size=2)
+        return answer(chunk, number)
+
+    assert in_chunks(SAMPLES, out, MARK, and_another, size=2) == ANSWERS
+    assert in_chunks(SAMPLES, out, MARK, never, size=2) == ANSWERS
+
+
 def test_a_full_disk_loses_nothing_that_was_kept(tmp_path):
     """The file may not grow beyond what it has: neither a line more nor the same lines anew fit."""
     out = tmp_path / "p.jsonl"

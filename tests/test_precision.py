@@ -26,6 +26,19 @@ def test_epochs_are_the_schedules_in_grpo_and_the_users_in_sft(make_settings):
     assert arguments(make_settings(), SFTConfig, num_train_epochs=3).num_train_epochs == 3
 
 
+@pytest.mark.parametrize("name", ["reward_weights", "chat_template_kwargs"])
+def test_what_grpo_alone_would_do_otherwise_is_refused(make_settings, name):
+    with pytest.raises(ConfigError, match=f"trainer.{name} is not yours to set"):
+        arguments(make_settings(), **{name: [1.0] if name == "reward_weights" else {"enable_thinking": False}})
+
+
+def test_all_weights_in_float16_are_refused_and_an_adapter_is_not(make_settings):
+    model = {**make_settings().model.model_dump(), "dtype": "float16"}
+    with pytest.raises(ConfigError, match=r"model\.dtype is float16.*bfloat16.*model\.lora"):
+        arguments(make_settings(model=model))
+    assert arguments(make_settings(model={**model, "lora": {"r": 2}})).fp16
+
+
 @pytest.mark.parametrize(
     ("launched", "dtype", "options", "precision"),
     [

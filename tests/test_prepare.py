@@ -65,6 +65,8 @@ def test_what_was_prepared_can_be_prepared_again(tmp_path):
     assert done.returncode == 0, done.stderr
     for path in (tmp_path / "once").glob("*.jsonl"):
         assert path.read_text() == (tmp_path / "twice" / path.name).read_text()
+    assert prepare("jsonl", tmp_path / "once", "--out", tmp_path / "named", "--name", "other").returncode == 0
+    assert {one.corpus for one in read_samples(tmp_path / "named" / "train.jsonl")} == {"other"}
 
 
 def test_a_bad_line_is_named_and_ends_with_3_unless_so_many_are_allowed(tmp_path):

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from morerl.bars import training_bar
+from morerl.corpora.prepare import Row
 from morerl.schema import Metrics
-from morerl.terminal import show_metrics, trained
+from morerl.terminal import counts_table, show_metrics, trained
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,12 @@ def test_the_table_of_per_cents_holds_no_counts_and_right_answers_are_no_errors(
     shown = capsys.readouterr().out
     assert "accuracy" in shown and "one_entity/micro_f1" in shown and "/n" not in shown
     assert "samples in: one_entity 1080\noutcomes: right_none 699, missed 22\n" in shown and "errors" not in shown
+
+
+def test_names_with_brackets_are_no_markup(capsys):
+    row = Row(figure="a[/b] [none]", split="train", found=3, published=None)
+    counts_table("m", [row])
+    assert "a[/b] [none]" in capsys.readouterr().out
 
 
 def test_a_model_that_training_did_not_change_is_kept_with_a_warning():

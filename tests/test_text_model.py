@@ -1,14 +1,17 @@
 """Causal language models, which read text alone: the chat templates people have, and every stage with one of them."""
 
+import json
+import shutil
 from importlib.resources import files
 
 import pytest
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from morerl import Extractor
+from morerl.errors import ConfigError
 from morerl.inference import run_predict, run_rate, score_run
 from morerl.jsonl import read_records, write_records
-from morerl.models.chats import with_pictures, worded
+from morerl.models.chats import check_thinking, with_pictures, worded
 from morerl.models.generate import encode
 from morerl.models.load import load_model, load_processing
 from morerl.models.reading import read
@@ -83,6 +86,33 @@ def test_a_prompt_is_the_same_tokens_wherever_it_is_read(settings, text_model, t
     assert trained == decoded == extracted.ids
     assert prompt_tokens(sample, tasks, settings, processing) == len(trained)
     assert worded(messages, processing)[0]["content"] in processing.tokenizer.decode(trained)
+
+
+@pytest.mark.parametrize("name", ["qwen3_5_think", "qwen3_5_nothink", "deepseekv3"])
+def test_a_template_that_thinks_by_itself_is_refused_in_training(text_model, name):
+    processing = load_processing(text_model)
+    check_thinking(processing)
+    processing.tokenizer.chat_template = template(name)
+    with pytest.raises(ConfigError, match=r"chat template begins or drops the reasoning"):
+        check_thinking(processing)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_templates_of_instruct_models_leave_the_reasoning_alone(text_model, name):
+    processing = load_processing(text_model)
+    processing.tokenizer.chat_template, processing.tokenizer.bos_token = template(name), "<|endoftext|>"
+    check_thinking(processing)
+
+
+def test_a_model_without_a_token_to_pad_with_answers_many_at_once(settings, text_model, tmp_path):
+    home = tmp_path / "unpadded"
+    shutil.copytree(text_model, home)
+    told = json.loads((home / "tokenizer_config.json").read_text())
+    (home / "tokenizer_config.json").write_text(json.dumps({**told, "pad_token": None}))
+    assert load_processing(home).tokenizer.pad_token == load_processing(text_model).tokenizer.eos_token
+    extractor = Extractor.from_pretrained(home, schema=["person"], max_new_tokens=4)
+    found = list(extractor.extract_many(["Hale", "Hale helps Osei in the town of Oslo"], batch_size=2))
+    assert [one.error for one in found] == [None, None]
 
 
 def test_decoding_defaults_of_a_model_are_not_taken_over(settings, text_model, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from faulty_server import ONCE, FaultyServer, good, http, refused
 from openai_server import failed
 
-from morerl.errors import MorerlError
+from morerl.errors import ConfigError, MorerlError
 from morerl.models import body, limiter, transport
 from morerl.models.transport import Failure, Transport
 
@@ -51,6 +51,14 @@ def failure(server, **how):
     with pytest.raises(Failure) as caught:
         ask(server, **how)
     return caught.value
+
+
+@pytest.mark.parametrize("proxy", ["socks://127.0.0.1:1", "gopher://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigError, match=r"the proxy of the environment \(ALL_PROXY, HTTPS_PROXY\) cannot be used"):
+        Transport("https://models.example/v1", concurrency=1)
 
 
 def test_an_answer_says_what_came(serve):

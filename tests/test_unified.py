@@ -284,4 +284,4 @@ def test_two_corpora_go_through_every_stage(unified, corpora, tmp_path, make_set
     write_report(settings.run.dir, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert all(f">{name} · test</option>" in page for name in ("more", "wnut17"))
-    assert len(read_json(settings.run.dir / "sft/run.json")["inputs"]) == 6
+    assert len(read_json(settings.run.dir / "sft/run.json")["inputs"]) == 8  # with the guidelines

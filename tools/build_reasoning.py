@@ -60,7 +60,7 @@ def main() -> int:
         if asked.audit:
             return _audit(settings, options, asked.audit)
         if asked.merge:
-            return _told(merge(settings), out_of(settings, None), options)
+            return _told(merge(settings, accept=options.resume == "always"), out_of(settings, None), options)
         with teach_bar() as listener:
             totals = run_teach(settings, options=options, listener=listener)
         return _told(totals, out_of(settings, options.shard), options)

@@ -32,7 +32,7 @@ from morerl.corpora.shared import shared
 from morerl.errors import ConfigError, DataError, MorerlError
 from morerl.interchange import SPLIT, brat, hf, label_studio
 from morerl.jsonl import write_json, write_records
-from morerl.schema import Reject
+from morerl.schema import Reject, Sample
 from morerl.terminal import counts_table, say
 
 FORMATS = {
@@ -81,6 +81,8 @@ def prepare(options: argparse.Namespace) -> list[Reject]:
     for split in _splits(reader, options.raw):
         with row_bar(split) as on_row:
             rows = reader.read(options.raw, split, corpus=name)
+            if options.name:  # the samples of some formats bring a name of their own
+                rows = (row.model_copy(update={"corpus": name}) if isinstance(row, Sample) else row for row in rows)
             found[split], bad = prepare_split(rows, options.out / f"{split}.jsonl", pictures, on_row=on_row)
         rejects |= dict.fromkeys(bad)
     write_records(options.out / "rejected.jsonl", rejects)

@@ -15,6 +15,7 @@ from morerl.benchmark.plan import Task, Wanted, plan
 from morerl.benchmark.table import OurRow
 from morerl.errors import ConfigError
 from morerl.evaluation import score_files
+from morerl.guidelines import guideline_file
 from morerl.inference import run_predict
 from morerl.jsonl import read_record, write_records
 from morerl.runs import begin, finish, model_marks
@@ -58,16 +59,18 @@ def _answered(task: Task, listener: Callable[[int, int], object]) -> Metrics:
     folder, model = settings.run.dir, settings.predict.model or ""
     asked = folder / "samples.jsonl"
     try:
-        done = begin(settings, "predict", [task.gold, *model_marks(model)])
+        done = begin(
+            settings, "predict", [task.gold, guideline_file(str(settings.data.guidelines)), *model_marks(model)]
+        )
     except ConfigError as error:  # whose advice is for a run of one's own
         what = str(error).partition("\nDelete ")[0]
         raise ConfigError(f"{what}\nGive another --out, or delete {folder} to have it answered anew.") from error
     write_records(asked, samples)
-    if done is None:
-        run_predict(settings, listener=listener, samples=samples)
-        finish(settings, "predict", {"samples": len(samples)})
     out = settings.predict.out
     assert out is not None
+    if done is None or not out.is_file():
+        run_predict(settings, listener=listener, samples=samples)
+        finish(settings, "predict", {"samples": len(samples)})
     split = settings.predict.split
     return score_files(asked, out, settings.data.guidelines, folder / "metrics.json", model=model, split=split)
 

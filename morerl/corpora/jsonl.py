@@ -6,6 +6,7 @@ known to be good, and stops at the first bad line; here a bad line becomes a Rej
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -68,6 +69,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     """Every line with its number; None in place of one that is longer than MAX_LINE."""
     number, whole = 1, True
     while piece := file.readline(MAX_LINE):
+        piece = piece.removeprefix(BOM_UTF8) if number == 1 and whole else piece
         ended = piece.endswith(b"\n")
         if whole:
             yield number, piece if ended or len(piece) < MAX_LINE else None

@@ -109,7 +109,7 @@ def _parse(annotation: str, text: str) -> _Document:
     links: list[_Link] = []
     exact: dict[str, str] = {}
     meta = Meta()
-    for number, line in enumerate(annotation.split("\n"), 1):
+    for number, line in enumerate(annotation.removeprefix("\ufeff").split("\n"), 1):
         line = line.removesuffix("\r")
         if match := _SPAN.fullmatch(line):
             if match[1] in spans:

@@ -47,6 +47,8 @@ def schedule(rated: Sequence[Rated], mixing: MixingSettings, *, seed: int) -> li
     for number in range(1, mixing.epochs + 1):
         wanted = easy_wanted(mixing, number, len(hard), len(easy))
         taken = [next(draws) for _ in range(min(wanted, len(easy)))]
+        if len(set(taken)) < len(taken) == len(easy):  # of the end of one round of draws and the beginning of the next
+            taken = easy
         ids = [*hard, *taken]
         random.Random(f"{seed}/{number}").shuffle(ids)
         epochs.append(Epoch(epoch=number, hard=len(hard), easy=len(taken), ids=tuple(ids)))

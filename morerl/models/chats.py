@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from morerl.errors import ConfigError
 from morerl.prompts.render import Messages
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from morerl.models.load import Processing
 
+REASON = "because"
 _APART = "\u200b"  # no token of its own, and nothing to see
 
 
@@ -51,6 +53,27 @@ def defuse(messages: Messages, processing: Processing) -> Messages:
 def worded(messages: Messages, processing: Processing) -> Messages:
     """The messages as they are, or `flat` for a model that takes no pictures: many such templates know strings only."""
     return messages if processing.takes_pictures else flat(messages)
+
+
+def check_thinking(processing: Processing) -> None:
+    """Can reasoning be trained under the model's template? Raises ConfigError where it opens the reasoning by itself,
+    leaves that of an answer out, or writes a turn otherwise than it asked for it.
+    """
+    asked: Messages = [{"role": "user", "content": [{"type": "text", "text": "Q"}]}]
+    said: Messages = [
+        *asked,
+        {"role": "assistant", "content": [{"type": "text", "text": f"<think>{REASON}</think> A"}]},
+    ]
+    fill, how = processing.reader.apply_chat_template, {"tokenize": False}
+    prompt = fill(worded(asked, processing), add_generation_prompt=True, **how)
+    whole = fill(worded(said, processing), **how)
+    answer = whole.removeprefix(prompt)
+    if answer == whole or "<think>" not in answer or REASON not in answer:
+        raise ConfigError(
+            "the model's chat template begins or drops the reasoning of an answer by itself (its question ends in "
+            f"{prompt[-40:]!r}), so that <think>...</think> cannot be learnt under it: use a model without a thinking "
+            "template, or save a copy with another chat_template"
+        )
 
 
 def flat(messages: Messages) -> Messages:

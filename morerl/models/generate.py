@@ -10,7 +10,7 @@ from morerl.errors import DataError, ImageError
 from morerl.images import views
 from morerl.models.chats import defuse, with_pictures, worded
 from morerl.models.load import Processing
-from morerl.prompts.render import render
+from morerl.prompts.render import picture_count, render
 from morerl.schema import Sample
 from morerl.settings import GenerateSettings, ImageSettings, PromptSettings
 from morerl.tasks import Tasks
@@ -48,7 +48,7 @@ def generate(
     model.eval()
     out: list[list[str]] = [[] for _ in samples]
     try:
-        for number, batch in enumerate(batches(samples, settings.batch_size)):
+        for number, batch in enumerate(batches(samples, settings.batch_size, images)):
             inputs = encode([samples[i] for i in batch], processing, tasks, prompt, images)
             # fork_rng: drawing here must not move the random state of a training run around it
             with torch.no_grad(), torch.random.fork_rng():
@@ -63,12 +63,11 @@ def generate(
     return out
 
 
-def batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:
-    """Row numbers, longest text first, at most `size` together and each batch with pictures or without."""
-    order = sorted(range(len(samples)), key=lambda i: (samples[i].image is None, -len(samples[i].text)))
-    with_pictures = [i for i in order if samples[i].image is not None]
-    without = [i for i in order if samples[i].image is None]
-    for group in (with_pictures, without):
+def batches(samples: Sequence[Sample], size: int, images: ImageSettings) -> Iterator[list[int]]:
+    """Row numbers, longest text first, at most `size` together and each batch with pictures shown or without."""
+    order = sorted(range(len(samples)), key=lambda i: -len(samples[i].text))
+    pictured = [i for i in order if picture_count(samples[i], images)]
+    for group in (pictured, [i for i in order if not picture_count(samples[i], images)]):
         for start in range(0, len(group), size):
             yield group[start : start + size]
 

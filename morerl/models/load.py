@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,9 @@ from morerl.settings import ModelSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+
+VISION = r"(.*\.)?(visual|vision_tower|vision_model)\..*"  # names in the vision towers of the families there are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,8 @@ def load_processing(path: Path | str) -> Processing:
         raise ConfigError(_load_help(path, error)) from error
     tokenizer = reader.tokenizer if takes_pictures else reader
     tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token  # as TRL has it; padding is masked everywhere
     if not (reader.chat_template or tokenizer.chat_template):
         raise ConfigError(f"model {path} has no chat template; use an instruct model")
     factor = _factor(reader.image_processor) if takes_pictures else 1
@@ -190,7 +196,7 @@ def freeze_vision(model: PreTrainedModel) -> int:
     """Freezes the vision tower; returns how many parameters that were. 0 for a text model."""
     frozen = 0
     for name, parameter in model.named_parameters():
-        if ".visual." in f".{name}" or ".vision_tower." in f".{name}" or ".vision_model." in f".{name}":
+        if re.fullmatch(VISION, name):
             parameter.requires_grad_(False)
             frozen += parameter.numel()
     return frozen
@@ -203,6 +209,7 @@ def lora_config(settings: ModelSettings) -> Any | None:
     from peft import LoraConfig
 
     try:
-        return LoraConfig(**settings.lora)
+        frozen = {"exclude_modules": VISION} if settings.freeze_vision else {}
+        return LoraConfig(**{**frozen, **settings.lora})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"model.lora: {error}") from error

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from morerl.errors import MorerlError
+from morerl.errors import ConfigError, MorerlError
 from morerl.models.address import NO_KEY, is_local, key_for
 from morerl.models.body import MOST_BYTES, OnText, whole
 from morerl.models.limiter import Limiter, retry_after
@@ -94,7 +94,13 @@ class Transport:
         limits = httpx2.Limits(**pool, keepalive_expiry=IDLE)
         waits = httpx2.Timeout(None, connect=CONNECT)
         proxied = not is_local(base_url)  # a proxy of the environment cannot reach this machine's own servers
-        http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=waits, follow_redirects=False, trust_env=proxied)
+        how = {"limits": limits, "timeout": waits, "follow_redirects": False, "trust_env": proxied}
+        try:
+            http = openai.DefaultAsyncHttpxClient(**how)
+        except (ImportError, ValueError) as error:  # socks without its package; a scheme nobody knows
+            raise ConfigError(
+                f"the proxy of the environment (ALL_PROXY, HTTPS_PROXY) cannot be used: {error}"
+            ) from error
         self._client = openai.AsyncOpenAI(
             base_url=base_url, api_key=self._key, max_retries=0, timeout=waits, http_client=http
         )

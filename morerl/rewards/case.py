@@ -63,7 +63,7 @@ class Case:
     @cached_property
     def gold(self) -> Extraction | None:
         """The right extraction; None where it is not known."""
-        return self.sample.gold if isinstance(self.sample.gold, Extraction) else None
+        return spans.gold_of(self.sample, self.spec) if isinstance(self.sample.gold, Extraction) else None
 
     @cached_property
     def allowed(self) -> Callable[[str | None, str | None], tuple[str, ...]]:

@@ -37,7 +37,8 @@ def figures(table: Counts, spec: TaskSpec) -> dict[str, Rates]:
 
 def _macro(right: Counts, *, given: Counts, gold: Counts, none: int) -> dict[str, Rates]:
     by_class = precision_recall_f1(right, given=given, gold=gold, prefix="macro_")
-    return {name: np.delete(values, none, axis=-1).mean(-1) for name, values in by_class.items()}
+    others = {name: np.delete(values, none, axis=-1) for name, values in by_class.items()}
+    return {name: values.mean(-1) if values.shape[-1] else values.sum(-1) for name, values in others.items()}
 
 
 def per_label(table: Counts, spec: TaskSpec) -> dict[str, dict[str, float]]:

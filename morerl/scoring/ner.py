@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from morerl.schema import Extraction, Sample, extraction
+from morerl.schema import Extraction, Sample
 from morerl.scoring import spans
 from morerl.scoring.counts import Counts, Rates, Row
 from morerl.task import TaskSpec
@@ -25,7 +25,7 @@ PARTS = ("f1",)
 
 def row(sample: Sample, answer: Extraction | None, spec: TaskSpec) -> Row:
     """One answer as counts: parsed, exact, then right, given, gold of each of NAMES."""
-    given, gold = answer or spans.EMPTY, extraction(sample)
+    given, gold = answer or spans.EMPTY, spans.gold_of(sample, spec)
     strings, gold_strings = spans.entity_strings(given), spans.entity_strings(gold)
     possible = {entity.type for entity in gold.entities}
     parts = (
@@ -75,7 +75,7 @@ def blog_quality(row: Row) -> tuple[float, ...]:
 
 def events(sample: Sample, answer: Extraction | None, spec: TaskSpec) -> Iterator[tuple[str, ...]]:
     """What the tables by type and of confusions (types of the same span) count."""
-    given, gold = spans.entity_spans(answer or spans.EMPTY), spans.entity_spans(extraction(sample))
+    given, gold = spans.entity_spans(answer or spans.EMPTY), spans.entity_spans(spans.gold_of(sample, spec))
     yield from spans.tally(given, gold)
     yield from spans.confusions(given, gold)
 

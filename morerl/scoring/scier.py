@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from morerl.schema import Extraction, Sample, extraction
+from morerl.schema import Extraction, Sample
 from morerl.scoring import spans
 from morerl.scoring.counts import Counts, Rates, Row
 from morerl.task import TaskSpec
@@ -23,7 +23,7 @@ PARTS = ("rel_f1", "ner_f1", "rel_plus_f1")  # what the best of several answers 
 
 def row(sample: Sample, answer: Extraction | None, spec: TaskSpec) -> Row:
     """One answer as counts: parsed, exact, then right, given, gold of each of NAMES."""
-    given, gold = answer or spans.EMPTY, extraction(sample)
+    given, gold = answer or spans.EMPTY, spans.gold_of(sample, spec)
     placed, gold_placed = spans.links(given, by="place"), spans.links(gold, by="place")
     worded, gold_worded = spans.links(given, by="words"), spans.links(gold, by="words")
     symmetric = {label.name for label in spec.labels if label.symmetric}
@@ -54,7 +54,7 @@ def quality(row: Row) -> tuple[float, ...]:
 
 def events(sample: Sample, answer: Extraction | None, spec: TaskSpec) -> Iterator[tuple[str, ...]]:
     """What the tables by label, of confusions (relations between the same two spans) and of errors count."""
-    given, gold = answer or spans.EMPTY, extraction(sample)
+    given, gold = answer or spans.EMPTY, spans.gold_of(sample, spec)
     yield from spans.tally(spans.entity_spans(given), spans.entity_spans(gold))
     placed, gold_placed = spans.links(given, by="place"), spans.links(gold, by="place")
     yield from spans.tally(placed, gold_placed)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from morerl.schema import Entity, Extraction
+from morerl.schema import Entity, Extraction, Frozen, Sample, extraction
 from morerl.scoring.counts import Counts, Rates, Row, precision_recall_f1, product, rate
-from morerl.task import TaskSpec
+from morerl.task import TaskSpec, fold
 
+T = TypeVar("T", bound=Frozen)
 Key = Hashable
 Types = tuple[frozenset[str], frozenset[str]]
 Links = dict[Key, Types]  # (head, tail, label) -> every type that stands at head, and at tail
@@ -47,6 +48,21 @@ class Part(NamedTuple):
     def f1(self) -> float:
         """0 to 1; 1 where nothing was to be found and nothing was given."""
         return 2 * self.right / (self.given + self.gold) if self.given + self.gold else 1.0
+
+
+def gold_of(sample: Sample, spec: TaskSpec) -> Extraction:
+    """The gold extraction in the guideline's spelling, as the parser gives answers; names it does not know stay."""
+    gold, types, labels = extraction(sample), spec.type_names, spec.label_names
+    entities = tuple(_spelt(one, "type", types) for one in gold.entities)
+    return gold.model_copy(
+        update={"entities": entities, "relations": tuple(_spelt(one, "label", labels) for one in gold.relations)}
+    )
+
+
+def _spelt(item: T, field: str, names: dict[str, str]) -> T:
+    said = getattr(item, field)
+    name = names.get(fold(said), said)
+    return item if name == said else item.model_copy(update={field: name})
 
 
 def part(given: set[Key], gold: set[Key]) -> Part:

@@ -17,18 +17,18 @@ NAME = re.compile(r"teach-(\d{1,6})-of-(\d{1,6})")
 SHOWN = 3
 
 
-def merge(settings: Settings) -> dict[str, Any]:
+def merge(settings: Settings, *, accept: bool = False) -> dict[str, Any]:
     """Writes what one machine would have written, from the parts below run.dir; returns the totals.
 
-    The parts stay. Raises DataError where a part, or a sample of a part, is missing, and ConfigError where run.dir
-    holds other work.
+    The parts stay. `accept`: go on in a folder that other settings left. Raises DataError where a part, or a sample of
+    a part, is missing, and ConfigError where run.dir holds other work.
     """
     whole = plan(settings)
     parts = [part_of(whole, number, of) for number, of in _parts(settings.run.dir)]
     for one in parts:
         _check_whole(one)
     with Store(whole.store) as store:
-        done = open_folder(whole, settings)
+        done = open_folder(whole, settings, accept=accept)
         if done is not None:
             return done
         for one in parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +34,13 @@ OURS = {
     "hub_token": "a secret in a config ends in the run's folder and on model cards; set HF_TOKEN in the environment",
     "resume_from_checkpoint": "a stage that is run again goes on by itself",
 }
-OURS_IN = {"GRPOConfig": {"num_train_epochs": "grpo.mixing.epochs says how long the order of samples is"}}
+OURS_IN = {
+    "GRPOConfig": {
+        "num_train_epochs": "grpo.mixing.epochs says how long the order of samples is",
+        "reward_weights": "grpo.rewards has the weights",
+        "chat_template_kwargs": "rollouts alone would be asked so, and neither SFT nor the dev score nor predictions",
+    }
+}
 
 
 def trainer_arguments(
@@ -83,7 +90,15 @@ def trainer_arguments(
 
 
 def _check_precision(arguments: SFTConfig | GRPOConfig, settings: Settings) -> None:
-    """`accelerate launch` sets autocast for every process, and a float32 run would not notice."""
+    """`accelerate launch` sets autocast for every process, and a float32 run would not notice.
+
+    Weights in float16 cannot be trained themselves: a gradient scaler wants float32.
+    """
+    if settings.model.dtype == "float16" and settings.model.lora is None and not _by_deepspeed(arguments):
+        raise ConfigError(
+            "model.dtype is float16, in which all weights cannot be trained but under DeepSpeed: take bfloat16, or "
+            "float32 with trainer.fp16: true, or train an adapter (model.lora)"
+        )
     launched = arguments.mixed_precision
     if launched in {"bf16", "fp16"} and not getattr(arguments, launched):
         long = {"bf16": "bfloat16", "fp16": "float16"}[launched]
@@ -92,6 +107,10 @@ def _check_precision(arguments: SFTConfig | GRPOConfig, settings: Settings) -> N
             f"say `accelerate launch --mixed_precision no`, or set model.dtype: {long}, "
             f"or trainer.{launched}: true for {settings.model.dtype} weights under {launched} autocast"
         )
+
+
+def _by_deepspeed(arguments: SFTConfig | GRPOConfig) -> bool:
+    return bool(arguments.deepspeed) or os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("true", "1")
 
 
 def _check_names(kind: type[Any], options: dict[str, Any]) -> None:

@@ -89,7 +89,7 @@ class DevScore(TrainerCallback):
         rank, ranks = accelerator.process_index, accelerator.num_processes
         read = []
         with decodable(self.trainer) as model:
-            for batch in batches(self.samples, self.settings.generate.batch_size * ranks):
+            for batch in batches(self.samples, self.settings.generate.batch_size * ranks, self.settings.images):
                 # sharded weights are gathered layer by layer by all ranks together: a rank that has nothing
                 # to decode, or a text while the others have pictures, would leave them waiting
                 mine = [self.samples[row] for row in batch[rank::ranks] or batch[:1]]

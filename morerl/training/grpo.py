@@ -35,7 +35,8 @@ def run_grpo(settings: Settings, *, listener: Listener = lambda done, total, fig
     check_rewards(settings.grpo, dict.fromkeys(tasks.corpora, ()))
     rated = settings.grpo.rated or settings.run.dir / "rated.jsonl"
     start = start_model(settings.grpo.model, settings.run.dir / "sft" / "model", "grpo.model")
-    done = begin(settings, "grpo", [rated, *tasks.files("train"), *tasks.files("dev"), *model_marks(start)])
+    inputs = [rated, *tasks.files("train"), *tasks.files("dev"), *tasks.guidelines(), *model_marks(start)]
+    done = begin(settings, "grpo", inputs)
     if done is not None:
         return done
     with tracked(settings, "grpo"):
@@ -57,7 +58,7 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
         log_multimodal=False,
         top_k=0,
     )
-    ratings = read_ratings(rated, inputs.train)
+    ratings = read_ratings(rated, inputs.train, inputs.tasks.limited)
     model, processing, peft = load_for_training(start, settings)
     samples, lengths = fitting([inputs.train[id_] for id_ in ratings], inputs.tasks, settings, processing, folder)
     check_rewards(settings.grpo, asked_of(inputs.tasks, samples))
@@ -86,12 +87,12 @@ def _train(settings: Settings, rated: Path, start: Path | str, listener: Listene
     return train_to_end(trainer, inputs, settings, "grpo", settings.grpo.dev, processing, listener)
 
 
-def read_ratings(rated: Path, train: Container[str]) -> dict[str, Rated]:
+def read_ratings(rated: Path, train: Container[str], limited: str = "") -> dict[str, Rated]:
     """Id -> rating, in the order of the file. Raises DataError for an id not in `train` or twice, and for no line."""
     ratings: dict[str, Rated] = {}
     for row in read_records(rated, Rated):
         if row.id not in train:
-            raise DataError(f"{rated}: {row.id!r} is not in the train split")
+            raise DataError(f"{rated}: {row.id!r} is not in the train split{limited}")
         if row.id in ratings:
             raise DataError(f"{rated}: {row.id!r} is rated twice; leave one line of it")
         ratings[row.id] = row

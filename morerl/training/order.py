@@ -12,6 +12,7 @@ from morerl.mixing.lines import Prompt, Window, first_step, write_windows
 from morerl.mixing.schedule import Slot, schedule, windows
 from morerl.mixing.tempered import ratios, repeats
 from morerl.prompts.parse import parse
+from morerl.prompts.render import picture_count
 from morerl.schema import Rated, Sample
 from morerl.scoring import is_right
 from morerl.settings import Settings
@@ -53,7 +54,7 @@ def plan_order(
     ratio = ratios({name: len(group) for name, group in tasks.by_corpus(samples).items()}, settings.data.temperature)
     pool = Pool(
         ids=[sample.id for sample in samples],
-        pictures=[sample.image is not None for sample in samples],
+        pictures=[picture_count(sample, settings.images) > 0 for sample in samples],
         ratios=[ratio[tasks.name(sample)] for sample in samples],
         mixing=mixing,
         size=size,
@@ -68,7 +69,8 @@ def cut_windows(
     samples: list[Sample], ratings: dict[str, Rated], settings: Settings, size: int, tasks: Tasks
 ) -> list[list[Slot]]:
     """The windows of a fixed order, of `size` samples each. Raises DataError if nothing is hard."""
-    seed, has_picture = settings.run.seed, {sample.id: sample.image is not None for sample in samples}
+    seed = settings.run.seed
+    has_picture = {sample.id: picture_count(sample, settings.images) > 0 for sample in samples}
     ids = {name: [sample.id for sample in group] for name, group in tasks.by_corpus(samples).items()}
     times = repeats(ids, settings.data.temperature, seed=seed)
     rated = [ratings[sample.id] for sample in samples for _ in range(times[sample.id])]

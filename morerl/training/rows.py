@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from morerl.errors import DataError
 from morerl.images import sizes
 from morerl.jsonl import write_text
-from morerl.models.chats import defuse, flat
+from morerl.models.chats import defuse, flat, worded
 from morerl.models.generate import encode, load_views, look
 from morerl.models.load import Processing
 from morerl.prompts.render import picture_count, render
@@ -106,7 +106,7 @@ def prompt_tokens(sample: Sample, tasks: Tasks, settings: Settings, processing: 
         return encode([sample], processing, tasks, settings.prompt, settings.images)["input_ids"].shape[1]
     messages = defuse(render(sample, tasks.spec(sample), settings.prompt, settings.images), processing)
     text = processing.tokenizer.apply_chat_template(
-        flat([{**m, "content": [b for b in m["content"] if b["type"] == "text"]} for m in messages]),
+        worded([{**m, "content": [b for b in m["content"] if b["type"] == "text"]} for m in messages], processing),
         chat_template=processing.reader.chat_template,
         add_generation_prompt=True,
         tokenize=False,

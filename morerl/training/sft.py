@@ -29,7 +29,8 @@ def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figu
     Raises ConfigError, DataError.
     """
     tasks = load_tasks(settings)
-    done = begin(settings, "sft", [*reasoning_files(settings), *tasks.files("train"), *tasks.files("dev")])
+    inputs = [*reasoning_files(settings), *tasks.files("train"), *tasks.files("dev"), *tasks.guidelines()]
+    done = begin(settings, "sft", inputs)
     if done is not None:
         return done
     with tracked(settings, "sft"):
@@ -79,7 +80,10 @@ def read_completions(paths: Sequence[Path], inputs: Inputs, *, bare: bool) -> di
         for row in rows:
             sample = inputs.train.get(row.id)
             if sample is None:
-                raise DataError(f"{path}: {row.id!r} is not in the train split; only train samples may be learnt from")
+                raise DataError(
+                    f"{path}: {row.id!r} is not in the train split{inputs.tasks.limited}; only train samples may be "
+                    "learnt from"
+                )
             completions[row.id] = _bare(sample) if bare else row.completion
     return completions
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from morerl.errors import ConfigError
+from morerl.models.chats import check_thinking
 from morerl.models.load import (
     Processing,
     freeze_vision,
@@ -53,12 +54,15 @@ def load_for_training(path: Path | str, settings: Settings) -> tuple[Any, Proces
     A folder that holds a LoRA adapter is gone on with: another one in its place would begin where the base model is.
     """
     processing = load_processing(path)
+    check_thinking(processing)
     base = model_folder(path)
     model = load_model(base, settings.model)
     if settings.model.freeze_vision:
         freeze_vision(model)
     if base != path:
         adapted = load_adapter(model, path)
+        if settings.model.freeze_vision:
+            freeze_vision(model)  # what the adapter holds of it, too
         _say_what_differs(adapted.peft_config["default"], settings.model.lora or {}, path)
         return adapted, processing, {}
     peft_config = lora_config(settings.model)
@@ -69,6 +73,8 @@ def _say_what_differs(adapter: Any, asked: dict[str, Any], path: Path | str) -> 
     """An adapter that is gone on with keeps its shape, whatever model.lora says by now."""
     for name in ("r", "lora_alpha", "target_modules"):
         has, wanted = getattr(adapter, name), asked.get(name)
+        if wanted == "all-linear":  # the adapter names them
+            continue
         if wanted is not None and (set(has) != set(wanted) if isinstance(wanted, list | tuple) else has != wanted):
             log.warning("model.lora.%s = %s is not in force: the adapter in %s has %s", name, wanted, path, has)
 
