@@ -154,7 +154,8 @@ def _called(model: Path, run_dir: Path) -> str:
     """What a model's predictions are called in a run: its stage, with the run's name before it if it is another's."""
     if model.is_relative_to(run_dir):
         return "-".join(part for part in model.relative_to(run_dir).parts if part not in ("model", "checkpoints"))
-    return f"{model.parents[1].name}-{model.parent.name}" if model.name == "model" else model.name
+    run_and_stage = "-".join(folder.name for folder in (model.parent.parent, model.parent) if folder.name)
+    return run_and_stage or model.name if model.name == "model" else model.name
 
 
 def _answerer(

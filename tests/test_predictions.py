@@ -19,6 +19,8 @@ from morerl.tasks import load_tasks
         ("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL-3B-Instruct"),
         ("Qwen2.5-1.5B-Instruct", "Qwen2.5-1.5B-Instruct"),
         ("exported/v1.6", "v1.6"),
+        ("/model", "model"),
+        ("/mine/model", "mine"),
     ],
 )
 def test_a_model_gives_its_predictions_their_name(make_settings, model, name):
