@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from oracles import exact_p, more, ner_counts, prf, rel_counts, sem2010
 from random_answers import SCIER, made, pair_samples, questions, samples
 
+from morerl.comparison import compare_files
 from morerl.errors import DataError
-from morerl.evaluation import compare_files
 from morerl.guidelines import load_spec
 from morerl.jsonl import write_records
 from morerl.schema import Extraction, Prediction

@@ -35,6 +35,8 @@ def test_home_and_the_runs_folder_are_filled_in_everywhere(tmp_path, monkeypatch
     )
     settings = load_settings(path)
     assert (settings.run.dir, settings.data.dir) == (tmp_path / "runs" / "x", tmp_path / "data")
+    with pytest.raises(ConfigError, match="home directory"):
+        load_settings(path, ["run.dir=~nobody_at_all/x"])
     assert list(settings.sft.reasoning) == [tmp_path / "runs" / "x" / "a.jsonl", tmp_path / "b.jsonl"]
 
 

@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from morerl.cli import app
+from morerl.comparison import compare_runs
 from morerl.errors import ConfigError, DataError
-from morerl.evaluation import compare_runs, score_files, side_by_side, task_of
+from morerl.evaluation import score_files, side_by_side, task_of
 from morerl.guidelines import load_spec
 from morerl.jsonl import write_records
 from morerl.prompts.render import render_completion, render_gold

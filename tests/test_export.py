@@ -146,9 +146,7 @@ def test_the_card_has_the_figures_data_and_settings_of_the_run(tuned, tmp_path):
 def test_what_a_card_shows_of_settings_names_no_server_and_no_place_of_the_machine(make_settings):
     inside = {"learning_rate": 1e-5, "model_init_kwargs": {"device_map": "auto"}}
     server = {"vllm_server_base_url": "http://gpu7:8000", "vllm_server_host": "10.0.0.7", "vllm_server_port": 8000}
-    places = {
-        "reasoning": ["../them/secret/a.jsonl", "runs/../../secret/b.jsonl", "~me/secret/c.jsonl", "here/d.jsonl"]
-    }
+    places = {"reasoning": ["../them/secret/a.jsonl", "runs/../../secret/b.jsonl", "~/secret/c.jsonl", "here/d.jsonl"]}
     settings = make_settings(
         sft={"trainer": {**server, **inside}, **places},
         grpo={"trainer": {**server, **inside, "deepspeed": {"url": "s3://gpu7/x"}}, "model": "/secret/m"},

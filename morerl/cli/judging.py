@@ -125,7 +125,7 @@ def compare(
     .metrics.json beside the predictions.
     """
     with one_message():
-        from morerl.evaluation import compare_runs
+        from morerl.comparison import compare_runs
         from morerl.jsonl import write_json
         from morerl.scoring.compare import DRAWS
 

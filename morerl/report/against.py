@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from morerl.comparison import compare_runs
 from morerl.errors import MorerlError
-from morerl.evaluation import compare_runs
 from morerl.report.read import Run
 from morerl.report.sets import Answered
 from morerl.schema import Sample
