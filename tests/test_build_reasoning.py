@@ -164,6 +164,12 @@ def test_parts_are_merged_and_what_is_missing_is_named(tool, teacher, config):
     asked = len(teacher.asked)
     code, out, err = tool(path, "--merge")
     assert code == 0 and "18 of 20 chosen samples have a chain" in out and len(teacher.asked) == asked
+    other = "teach.gates.min_words=6"
+    for part in ("1/2", "2/2"):
+        assert tool(path, other, "--shard", part, "--resume", "always")[0] == 0
+    code, out, err = tool(path, other, "--merge")
+    assert code == 2 and "--resume always goes on" in err
+    assert tool(path, other, "--merge", "--resume", "always")[0] == 0
     assert [row.id for row in read_records(path.parent / "run/reasoning.jsonl", Reasoning)][:3] == ["s0", "s1", "s2"]
 
 

@@ -1,6 +1,7 @@
 """Orders fixed ahead: the paper's sizes, what is open in it, its ablation's rows, and the stream TRL is fed."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,11 +9,13 @@ from hypothesis import strategies as st
 
 from morerl.errors import DataError
 from morerl.grpo_settings import MixingSettings
+from morerl.guidelines import load_spec
 from morerl.jsonl import write_records
 from morerl.mixing import schedule as fixed_ahead
 from morerl.mixing.lines import first_step
 from morerl.mixing.schedule import Epoch, schedule
 from morerl.schema import Rated
+from morerl.tasks import alone
 from morerl.training.grpo import read_ratings
 
 PAPER = MixingSettings(alpha=0.5, epochs=4)
@@ -236,6 +239,13 @@ def test_a_rating_is_of_a_train_sample_and_its_only_one(tmp_path, ids, message):
     write_records(tmp_path / "rated.jsonl", rows)
     with pytest.raises(DataError, match=message):
         read_ratings(tmp_path / "rated.jsonl", {"a", "b"})
+
+
+def test_a_rating_beyond_the_limit_of_the_data_is_said_to_be(tmp_path):
+    write_records(tmp_path / "rated.jsonl", [Rated(id="z", n=1, n_correct=0)])
+    limited = replace(alone(load_spec("more")), limit=2).limited
+    with pytest.raises(DataError, match=r"'z' is not in the train split, of which data\.limit = 2 reads the first"):
+        read_ratings(tmp_path / "rated.jsonl", {"a"}, limited)
 
 
 def test_a_share_too_large_for_a_number_is_all_there_are():

@@ -1,18 +1,22 @@
 """The embedded model and decoding, with the real processor."""
 
+from types import SimpleNamespace
+
 import pytest
 from peft import get_peft_model
 
 from morerl.errors import ConfigError, DataError
 from morerl.guidelines import load_spec
 from morerl.jsonl import read_samples
-from morerl.models.generate import encode, generate
+from morerl.models.generate import batches, encode, generate
 from morerl.models.load import freeze_vision, load_model, load_processing, lora_config
 from morerl.models.tiny import build_tiny
 from morerl.runs import sha256
-from morerl.settings import GenerateSettings, ModelSettings, TinySettings
+from morerl.schema import Mention, Region, Sample
+from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, TinySettings
 from morerl.tasks import load_tasks
 from morerl.training.rows import fitting, prompt_tokens
+from morerl.training.stage import _say_what_differs
 
 SPEC = load_spec("more")
 
@@ -106,6 +110,26 @@ def test_freezing_touches_the_vision_tower_alone(loaded):
     frozen = freeze_vision(model)
     assert frozen == sum(p.numel() for p in model.model.visual.parameters()) > 0
     assert all(p.requires_grad for p in model.model.language_model.parameters())
+
+
+def test_a_picture_of_which_nothing_is_shown_makes_a_text():
+    """Of views crop alone two mentions show none, and share no batch with what does."""
+    mentions = [Mention(id=f"m{n}", start=n, end=n + 1, text="ab"[n]) for n in range(2)]
+    fields = {"corpus": "c", "split": "dev", "text": "ab", "image": "a.png", "mentions": mentions, "tail": "m0"}
+    regions = [Region(id="r0", box=(0.0, 0.0, 0.5, 0.5))]
+    samples = [
+        Sample(id=str(n), head="m1" if n % 2 else "r0", regions=[] if n % 2 else regions, **fields) for n in range(4)
+    ]
+    assert list(batches(samples, 4, ImageSettings(views=["crop"]))) == [[0, 2], [1, 3]]
+    assert list(batches(samples, 4, ImageSettings(views=["full", "crop"]))) == [[0, 1, 2, 3]]
+
+
+def test_all_linear_is_what_the_adapter_names(caplog):
+    adapter = SimpleNamespace(r=2, lora_alpha=4, target_modules={"q_proj", "v_proj"})
+    _say_what_differs(adapter, {"r": 2, "target_modules": "all-linear"}, "run")
+    assert not caplog.text
+    _say_what_differs(adapter, {"r": 8, "target_modules": ["q_proj"]}, "run")
+    assert "model.lora.r = 8 is not in force" in caplog.text and "model.lora.target_modules" in caplog.text
 
 
 @pytest.mark.parametrize("targets", ["all-linear", ["gate_proj", "up_proj", "down_proj"]])
