@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -31,6 +32,9 @@ def one_message() -> Iterator[None]:
 
 
 def say(line: str) -> None:
+    """Prints a line; of several ranks under a launcher, which sets RANK, the first alone speaks."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=True).print(line, markup=False)

@@ -170,17 +170,21 @@ def test_an_interrupted_sft_ends_with_the_weights_of_an_undisturbed_one(make_set
 
 INTERRUPTED = """
 import sys
-from pathlib import Path
-from morerl.config import load_settings
-from morerl.training.sft import run_sft
+from contextlib import contextmanager
+from morerl.cli import main, training
 
 
-def listener(done, total, figures):
-    if done == int(sys.argv[2]):
-        sys.exit("stopped")
+@contextmanager
+def stopped(stage):
+    def listener(done, total, figures):
+        if done == int(stop):
+            sys.exit("stopped")
+    yield listener
 
 
-run_sft(load_settings(Path(sys.argv[1])), listener=listener)
+stop = sys.argv.pop()
+training.training_bar = stopped
+main()
 """
 
 
@@ -196,7 +200,7 @@ def test_an_interrupted_sft_by_length_goes_on_in_its_order_on_two_ranks(make_set
         config.write_text(dump_settings(settings))
         for stop in stops:
             command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-            done = subprocess.run([*command, tmp_path / "sft.py", config, str(stop)], timeout=240, check=False)
+            done = subprocess.run([*command, tmp_path / "sft.py", "sft", config, str(stop)], timeout=240, check=False)
             assert (done.returncode == 0) == (stop == -1)
         ends.append(weights(settings.run.dir / "sft/checkpoints/checkpoint-10"))
     assert ends[0] == ends[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -43,4 +44,25 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
     # transformers and TRL warn each other of options that neither the user nor morerl set
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        if not end.code:
+            _leave_ranks()
+        raise
+
+
+def _leave_ranks() -> None:
+    """Ends a rank that has done its work, without the interpreter's own end; returns where there are no ranks.
+
+    There a thread of gloo that lets go of its last tensor aborts the process, and the launcher calls finished work a
+    failure (pytorch/pytorch#190489). Ending the group does not end those threads: torch.distributed.nn holds on to it.
+    """
+    torch = sys.modules.get("torch")  # not imported for this
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return
+    torch.distributed.destroy_process_group()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,17 +54,12 @@ def check(
 def _check_run(run: Settings, dry_run: bool) -> None:
     from morerl.check import run_check
 
-    _say_once(run_check(run))
+    for line in run_check(run):
+        say(line)
     if dry_run:
         from morerl.dry_run import run_dry
 
-        _say_once(run_dry(run))
-
-
-def _say_once(lines: Iterator[str]) -> None:
-    """Of several ranks under a launcher, which sets RANK, the first alone speaks."""
-    for line in lines:
-        if os.environ.get("RANK", "0") == "0":
+        for line in run_dry(run):
             say(line)
 
 
