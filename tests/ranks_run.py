@@ -1,7 +1,8 @@
-"""Runs GRPO jobs one after the other, each on ranks forked from this process: `ranks_run.py JOBS.json`.
+"""Runs training jobs one after the other, each on ranks forked from this process: `ranks_run.py JOBS.json`.
 
-torch, TRL and DeepSpeed take 15 seconds to import, which is more than all of a job. A job is {"launcher": an accelerate
-YAML, or null for one rank; "settings": a file; "kill_after": a step, or null}. accelerate itself reads the YAML.
+torch, TRL and DeepSpeed take 15 seconds to import, which is more than all of a job. A job is {"stage": sft or grpo;
+"launcher": an accelerate YAML, or null for one rank; "settings": a file; "kill_after": a step, or null}. accelerate
+itself reads the YAML.
 Prints one JSON object: the exit codes of each job's ranks.
 """
 
@@ -26,7 +27,7 @@ from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu
 
 import morerl.training.trainer  # noqa: F401 -- before the ranks part
 from morerl.config import load_settings
-from morerl.training import grpo, order
+from morerl.training import grpo, order, sft
 
 RANKS = 2
 HANGS_AFTER = 120  # seconds
@@ -86,7 +87,8 @@ def be_rank(number: int, port: int, job: Job) -> None:
         if done == job["kill_after"]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    grpo.run_grpo(load_settings(Path(job["settings"])), listener=listener)
+    stage = {"sft": sft.run_sft, "grpo": grpo.run_grpo}[job["stage"]]
+    stage(load_settings(Path(job["settings"])), listener=listener)
 
 
 def run(job: Job) -> list[int]:

@@ -14,7 +14,8 @@ import yaml
 from morerl.config import dump_settings
 from morerl.jsonl import read_samples, write_records
 from morerl.models.load import load_model
-from morerl.schema import Rated
+from morerl.prompts.render import render_gold
+from morerl.schema import Rated, Reasoning
 from morerl.settings import ModelSettings
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,9 @@ ADAPTIVE = {"strategy": "adaptive", "refill": 1.0, "replay": 0.25}
 SHARDED = f"{os.environ.get('MORERL_ADAPTIVE_ON', 'zero3')} adaptive"  # or another of ENGINES
 SEED = 6  # of the adaptive runs: one whose four windows are of both kinds
 GLOO = {"use_cpu": False, "ddp_backend": "gloo"}  # accelerate leaves DeepSpeed and FSDP out where use_cpu is said
-NOT_EQUAL = {"epoch", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
+STAGES = ("sft", "grpo")
+# times, and what each rank's padding costs
+NOT_EQUAL = {"epoch", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos"}
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -53,6 +56,8 @@ def settings_of(world, abrupt_model, tmp_path_factory):
     write_records(root / "data" / "train.jsonl", mixed)
     # three pictures and a text: on two ranks neither their number nor their kind comes out even
     write_records(root / "data" / "dev.jsonl", [*read_samples(world / "data" / "dev.jsonl")[:3], text_pair(99)])
+    chains = [Reasoning(id=s.id, completion=render_gold(s), model="gold", prompt_hash="") for s in mixed]
+    write_records(root / "reasoning.jsonl", chains)
     write_records(root / "rated.jsonl", [Rated(id=s.id, n=1, n_correct=n // 2 % 2) for n, s in enumerate(mixed)])
     template = conftest.make_settings.__wrapped__(world, abrupt_model, root)
 
@@ -61,6 +66,11 @@ def settings_of(world, abrupt_model, tmp_path_factory):
         settings = template(
             run={"dir": str(root / name), "seed": SEED if mixing else 0},
             data={**template().data.model_dump(mode="json"), **(several if corpora else {"dir": str(root / "data")})},
+            sft={
+                **template().sft.model_dump(mode="json", exclude_unset=True),
+                "reasoning": str(root / "reasoning.jsonl"),
+                "trainer": {**template().sft.trainer, **trainer},
+            },
             grpo={
                 **template().grpo.model_dump(mode="json", exclude_unset=True),
                 "rated": str(root / "rated.jsonl"),
@@ -85,30 +95,33 @@ def on_two_cpus(engine, folder):
 
 @pytest.fixture(scope="module")
 def runs(settings_of):
-    """Folders of GRPO runs: `one` rank, undisturbed, and each engine's, of which a rank is killed in step three.
+    """Folders of SFT and GRPO runs: `one` rank, undisturbed, and each engine's, whose one rank is killed in step three.
 
     `one adaptive` and SHARDED, the adaptive run on an engine that shards the weights, are two more.
     """
     one = settings_of("one", per_device_train_batch_size=8)
-    alone = [one, settings_of("one adaptive", ADAPTIVE, per_device_train_batch_size=8)]
-    jobs = [{"launcher": None, "settings": str(settings), "kill_after": None} for settings in alone]
+    alone = [(stage, one) for stage in STAGES]
+    alone.append(("grpo", settings_of("one adaptive", ADAPTIVE, per_device_train_batch_size=8)))
+    jobs = [{"stage": s, "launcher": None, "settings": str(file), "kill_after": None} for s, file in alone]
     every = {engine: settings_of(engine, **({} if engine == "ddp" else GLOO)) for engine in ENGINES}
-    for name, settings in {**every, SHARDED: settings_of(SHARDED, ADAPTIVE, **GLOO)}.items():
-        job = {"launcher": on_two_cpus(name.split()[0], one.parent), "settings": str(settings)}
+    ranked = [(stage, *one) for one in every.items() for stage in STAGES]
+    for stage, name, settings in [*ranked, ("grpo", SHARDED, settings_of(SHARDED, ADAPTIVE, **GLOO))]:
+        launcher = on_two_cpus(name.split()[0], one.parent)
+        job = {"stage": stage, "launcher": launcher, "settings": str(settings)}
         jobs += [{**job, "kill_after": 3}, {**job, "kill_after": None}]
     (one.parent / "jobs.json").write_text(json.dumps(jobs))
     command = [sys.executable, str(Path(__file__).with_name("ranks_run.py")), str(one.parent / "jobs.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=HOME, env=ENV, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     codes = json.loads(done.stdout.splitlines()[-1])["codes"]
-    alone, killed, well = codes[:2], codes[2::2], codes[3::2]
-    assert (alone, well) == ([[0], [0]], [[0, 0]] * (len(ENGINES) + 1)), done.stderr[-6000:]
+    codes, killed, well = codes[: len(alone)], codes[len(alone) :: 2], codes[len(alone) + 1 :: 2]
+    assert (codes, well) == ([[0]] * len(alone), [[0, 0]] * (len(ranked) + 1)), done.stderr[-6000:]
     assert all(-signal.SIGKILL in ranks and 0 not in ranks for ranks in killed)
     return {name: one.parent / name for name in ("one", "one adaptive", *ENGINES, SHARDED)}
 
 
-def log_of(run):
-    lines = [json.loads(line) for line in (run / "grpo" / "log.jsonl").read_text().splitlines()]
+def log_of(run, stage="grpo"):
+    lines = [json.loads(line) for line in (run / stage / "log.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in NOT_EQUAL} for line in lines]
 
 
@@ -121,24 +134,30 @@ def furthest(a, b):
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_two_ranks_train_as_one_does_though_one_of_them_was_killed(runs, engine):
+def test_two_ranks_train_as_one_does_though_one_of_them_was_killed(runs, engine, stage):
     """Same rows, rollouts, rewards, losses and gradients; sums in another order differ by 1e-6 in fp32."""
-    one, two = log_of(runs["one"]), log_of(runs[engine])
+    one, two = log_of(runs["one"], stage), log_of(runs[engine], stage)
     assert [line.keys() for line in two] == [line.keys() for line in one]
     for mine, theirs in zip(one, two, strict=True):
         assert theirs == pytest.approx(mine, rel=1e-5, abs=1e-6)
     assert [line["grad_norm"] > 0.1 for line in one if "grad_norm" in line] == [True] * 4
-    assert (runs[engine] / "schedule.jsonl").read_bytes() == (runs["one"] / "schedule.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_two_ranks_end_with_the_weights_of_one(runs, engine, abrupt_model):
-    """The step that reads only texts included: there the vision tower has no gradient, and its momentum goes on."""
-    last = "grpo/checkpoints/checkpoint-4"
+def test_two_ranks_draw_what_one_draws(runs, engine):
+    assert (runs[engine] / "schedule.jsonl").read_bytes() == (runs["one"] / "schedule.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_two_ranks_end_with_the_weights_of_one(runs, engine, stage, abrupt_model):
+    """Steps that read only texts included: there the vision tower has no gradient, and its momentum goes on."""
+    last = f"{stage}/checkpoints/checkpoint-4"
     one, two = weights_of(runs["one"] / last), weights_of(runs[engine] / last)
     assert furthest(one, two) < 1e-5 < 1e-3 < furthest(one, weights_of(abrupt_model))
-    kept = [weights_of(runs[name] / "grpo" / "model") for name in ("one", engine)]
+    kept = [weights_of(runs[name] / stage / "model") for name in ("one", engine)]
     assert furthest(*kept) < 1e-5
 
 
@@ -178,7 +197,7 @@ def test_weights_are_saved_under_the_names_they_were_read_by(runs, engine, abrup
         with safe_open(folder / "model.safetensors", framework="pt") as file:
             return set(file.keys()) - {"lm_head.weight"}  # tied to the embeddings; some engines write it again
 
-    assert names(runs[engine] / "grpo" / "model") == names(abrupt_model)
+    assert [names(runs[engine] / stage / "model") for stage in STAGES] == [names(abrupt_model)] * 2
 
 
 def apart(root, image_root):

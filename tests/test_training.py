@@ -13,10 +13,11 @@ from morerl.errors import ConfigError, DataError
 from morerl.evaluation import score_files
 from morerl.inference import run_predict, run_rate, score_run
 from morerl.jsonl import read_records, write_records
-from morerl.models.load import load_processing
+from morerl.models.load import load_model, load_processing
 from morerl.prompts.render import render_completion
 from morerl.runs import read_json, sha256
 from morerl.schema import Prediction, Rated, Reasoning
+from morerl.settings import ModelSettings
 from morerl.teacher.build import run_teach
 from morerl.training.grpo import run_grpo
 from morerl.training.sampler import LengthSampler
@@ -166,6 +167,20 @@ def test_an_interrupted_sft_ends_with_the_weights_of_an_undisturbed_one(make_set
     last = "sft/checkpoints/checkpoint-10"
     assert weights(plain.run.dir / last) == weights(broken.run.dir / last) != weights(Path(plain.model.path))
     assert read_json(plain.run.dir / "sft/model/dev.json") == read_json(broken.run.dir / "sft/model/dev.json")
+
+
+def test_every_learnt_token_counts_alike_however_a_step_is_cut_up(make_settings, tmp_path):
+    """Stock, a Qwen2.5-VL's micro-batches count alike, though one has fewer tokens to learn than another."""
+    ends = []
+    for size, times in ((4, 1), (2, 2), (1, 4)):
+        sft = make_settings().sft.model_dump()
+        sft["trainer"] |= {"per_device_train_batch_size": size, "gradient_accumulation_steps": times, "max_steps": 2}
+        settings = make_settings(run={"dir": str(tmp_path / f"{times}")}, sft=sft, teach={"share": 0.1})
+        run_teach(settings)
+        run_sft(settings)
+        ends.append(load_model(settings.run.dir / "sft/checkpoints/checkpoint-2", ModelSettings()).state_dict())
+    for cut in ends[1:]:
+        assert max(float((ends[0][name] - cut[name]).abs().max()) for name in cut) < 1e-5
 
 
 INTERRUPTED = """

@@ -99,6 +99,9 @@ class ResumableSFTTrainer(Resumable, SFTTrainer):
         self._lengths = lengths
         self._order: LengthSampler | None = None
         super().__init__(*args, **kwargs)
+        # why: Qwen's VLs and others say no, of a forward that TRL does not ask for its loss; then each micro-batch of
+        # each rank counts alike, however few its learnt tokens, and a step depends on how it was cut up
+        self.model_accepts_loss_kwargs = True
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int]:
         # why: the stock sampler asks a VLM's rows for "pixel_values" and fails, and a resume would not find its order
