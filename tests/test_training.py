@@ -1,6 +1,7 @@
 """Both training stages on TRL, with the narrow model: what is learnt, in which order, and what a stop costs."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,9 @@ def test_sft_keeps_the_best_dev_model_and_never_opens_the_test_split(make_settin
     scores = {entry["step"]: entry["dev_f1"] for entry in log if "dev_f1" in entry}
     assert sorted(scores) == [0, 2, 4] and result["dev"]["value"] == max(scores.values())
     assert run_sft(settings) == result  # done: returns at once
+    shutil.rmtree(settings.run.dir / "sft" / "model")
+    with pytest.raises(ConfigError, match=r"sft is finished but .*model is gone: remove .*sft to train it anew"):
+        run_sft(settings)
 
 
 def test_an_interrupted_lora_run_goes_on_with_its_adapter(make_settings, tmp_path):

@@ -64,8 +64,11 @@ def plan(corpora: Sequence[str], wanted: Wanted) -> list[Task]:
 
 
 def _task(corpus: str, gold: Path, wanted: Wanted) -> Task:
-    samples = read_samples(gold, limit=wanted.limit)
-    settings = _settings(corpus, samples[0], wanted)
+    samples = read_samples(gold, limit=None if wanted.limit is None else wanted.limit + 1)
+    # a limit that leaves nothing out is none
+    cut = wanted.limit if wanted.limit is not None and len(samples) > wanted.limit else None
+    samples = samples[:cut]
+    settings = _settings(corpus, samples[0], cut, wanted)
     spec = load_spec(settings.data.guidelines)
     tally = Tally(spec)
     for sample in samples:  # that each can be scored, were its answer unparseable
@@ -74,7 +77,7 @@ def _task(corpus: str, gold: Path, wanted: Wanted) -> Task:
     return Task(corpus, gold, samples, settings)
 
 
-def _settings(corpus: str, sample: Sample, wanted: Wanted) -> Settings:
+def _settings(corpus: str, sample: Sample, limit: int | None, wanted: Wanted) -> Settings:
     data, folder = wanted.data / corpus, wanted.out / slug(wanted.model) / corpus
     # a hub id or a served name lies nowhere
     own = settings_file(wanted.model) if wanted.endpoint is None else None
@@ -85,7 +88,7 @@ def _settings(corpus: str, sample: Sample, wanted: Wanted) -> Settings:
             "dir": str(data),
             "guidelines": _guidelines(corpus, data),
             "image_root": about.get("image_root"),
-            "limit": wanted.limit,
+            "limit": limit,
         },
         "predict": {
             "model": wanted.model,

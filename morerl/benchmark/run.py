@@ -46,9 +46,7 @@ def run_benchmark(
     rows: list[OurRow] = []
     for task in plan(corpora, Wanted(model, data, out, endpoint, split, limit, overrides)):
         metrics = _answered(task, partial(listener, task.corpus))
-        # a limit that left nothing out is none
-        cut = limit if limit == len(task.samples) else None
-        row = OurRow(corpus=task.corpus, model=model, metrics=metrics, split=split, limit=cut)
+        row = OurRow(corpus=task.corpus, model=model, metrics=metrics, split=split, limit=task.settings.data.limit)
         rows += [row, *_scored_before(row, task.settings.run.dir, out)]
     return write_table(rows, out)
 

@@ -12,7 +12,7 @@ from morerl.errors import DataError
 from morerl.jsonl import read_records
 from morerl.prompts.render import steps_of
 from morerl.rewards import Case, Weighed, check_rewards, compose, judge, terms_of
-from morerl.runs import begin, model_marks
+from morerl.runs import model_marks
 from morerl.schema import Rated, Sample, Task
 from morerl.settings import Settings
 from morerl.tasks import ALONE, Tasks, load_tasks
@@ -20,7 +20,7 @@ from morerl.training.arguments import trainer_arguments
 from morerl.training.callbacks import RewardStages
 from morerl.training.order import plan_order
 from morerl.training.rows import fitting, make_dataset
-from morerl.training.stage import Listener, load_for_training, read_inputs, start_model, train_to_end
+from morerl.training.stage import Listener, begin_training, load_for_training, read_inputs, start_model, train_to_end
 from morerl.training.tracking import tracked
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def run_grpo(settings: Settings, *, listener: Listener = lambda done, total, fig
     rated = settings.grpo.rated or settings.run.dir / "rated.jsonl"
     start = start_model(settings.grpo.model, settings.run.dir / "sft" / "model", "grpo.model")
     inputs = [rated, *tasks.files("train"), *tasks.files("dev"), *tasks.guidelines(), *model_marks(start)]
-    done = begin(settings, "grpo", inputs)
+    done = begin_training(settings, "grpo", inputs)
     if done is not None:
         return done
     with tracked(settings, "grpo"):

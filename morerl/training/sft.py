@@ -12,14 +12,14 @@ from morerl.mixing.tempered import repeats
 from morerl.models.load import load_processing
 from morerl.models.tiny import build_tiny
 from morerl.prompts.render import render, render_gold
-from morerl.runs import begin, reasoning_files
+from morerl.runs import reasoning_files
 from morerl.schema import Reasoning, Sample
 from morerl.settings import Settings
 from morerl.tasks import Tasks, load_tasks
 from morerl.training.arguments import trainer_arguments
 from morerl.training.checkpoint import commit, prepare
 from morerl.training.rows import fitting, make_dataset
-from morerl.training.stage import Inputs, Listener, load_for_training, read_inputs, train_to_end
+from morerl.training.stage import Inputs, Listener, begin_training, load_for_training, read_inputs, train_to_end
 from morerl.training.tracking import tracked
 
 
@@ -30,7 +30,7 @@ def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figu
     """
     tasks = load_tasks(settings)
     inputs = [*reasoning_files(settings), *tasks.files("train"), *tasks.files("dev"), *tasks.guidelines()]
-    done = begin(settings, "sft", inputs)
+    done = begin_training(settings, "sft", inputs)
     if done is not None:
         return done
     with tracked(settings, "sft"):

@@ -20,7 +20,7 @@ from morerl.models.load import (
     lora_config,
     model_folder,
 )
-from morerl.runs import finish, read_json
+from morerl.runs import begin, finish, read_json
 from morerl.schema import Sample
 from morerl.sections import DevSettings
 from morerl.settings import Settings
@@ -40,6 +40,15 @@ class Inputs:
     train: dict[str, Sample]  # by id
     dev: list[Sample]
     tasks: Tasks
+
+
+def begin_training(settings: Settings, stage: str, inputs: list[Path]) -> dict[str, Any] | None:
+    """As `morerl.runs.begin`; raises ConfigError, too, for a finished stage whose model has been taken away."""
+    done = begin(settings, stage, inputs)
+    folder = settings.run.dir / stage
+    if done is not None and not (folder / "model").is_dir():
+        raise ConfigError(f"{folder} is finished but {folder / 'model'} is gone: remove {folder} to train it anew")
+    return done
 
 
 def read_inputs(settings: Settings) -> Inputs:
