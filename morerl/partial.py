@@ -34,7 +34,7 @@ def in_chunks(samples: Sequence[Sample], out: Path, mark: str, ask: Ask, *, size
     part = _part(out)
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as file:
-        _hold(file, part)
+        hold(file, part)
         texts, end = _read(part, mark, size, len(samples))
         # what is kept stays where it is: to write it again could lose it where the disk is full
         file.truncate(end)
@@ -47,7 +47,7 @@ def in_chunks(samples: Sequence[Sample], out: Path, mark: str, ask: Ask, *, size
     return texts
 
 
-def _hold(file: BinaryIO, part: Path) -> None:
+def hold(file: BinaryIO, part: Path) -> None:
     """Keeps other runs from writing there too, until the file is closed. Raises MorerlError where one is at it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

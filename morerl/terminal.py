@@ -13,8 +13,11 @@ from morerl.errors import MorerlError
 
 
 @contextlib.contextmanager
-def one_message() -> Iterator[None]:
-    """Turns what a user can mend into one line and an exit code: 2, or 130 for Ctrl-C."""
+def one_message(again: str | None = "the same command") -> Iterator[None]:
+    """Turns what a user can mend into one line and an exit code: 2, or 130 for Ctrl-C.
+
+    `again`: what goes on where the verb was interrupted; None: nothing does.
+    """
     try:
         yield
     except MorerlError as error:
@@ -22,13 +25,14 @@ def one_message() -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         advice = (
-            ". What was whole before is whole still; run the same command again once there is room and permission"
+            f". What was whole before is whole still; run {again or 'it'} again once there is room and permission"
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS)
             else ""
         )
         fail(f"{where}{error.strerror or error}{advice}", 2)
     except KeyboardInterrupt:
-        fail("interrupted; what was finished is kept, and the same command goes on from there", 130)
+        kept = f"; what was finished is kept, and {again} goes on from there" if again else ""
+        fail(f"interrupted{kept}", 130)
 
 
 def say(line: str) -> None:

@@ -38,7 +38,9 @@ def extract(
         str | None, typer.Option(help="beside types: works for,lives in | a .json of {relation: definition}")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="write a JSON line a record here; else they are shown")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on after what is in --out")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on after what is in --out, and ask again what has no answer there")
+    ] = False,
     endpoint: Annotated[str | None, typer.Option(help="an OpenAI-compatible server: http://127.0.0.1:8000/v1")] = None,
     image_root: Annotated[Path | None, typer.Option(help="pictures of --file lie below; default: its folder")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="questions at once")] = None,
@@ -62,7 +64,7 @@ def extract(
     Results come in the same order. A record that cannot be used is a line with an "error" and stops nothing; the exit
     code is 2 only where the command itself is wrong.
     """
-    with one_message():
+    with one_message("the same command with --resume" if file is not None and out is not None else None):
         if (text is None) == (file is None):
             raise usage('morerl extract needs --text "..." or --file records.jsonl')
         if file is not None and (image or mention or region):
@@ -103,6 +105,7 @@ def _one(result: Result, out: Path | None) -> None:
 
 def _many(extractor: Extractor, file: Path, out: Path | None, resume: bool, batch_size: int | None) -> None:
     from morerl.extract.files import extract_file, read_lines
+    from morerl.extract.findings import NOTHING
 
     if out is None:
         _show(extractor.extract_many(read_lines(file), batch_size=batch_size))
@@ -118,9 +121,10 @@ def _many(extractor: Extractor, file: Path, out: Path | None, resume: bool, batc
         counts = extract_file(
             extractor, read_lines(file), out, resume=resume, batch_size=batch_size, on_result=on_result
         )
-    bad = {reason: count for reason, count in counts.items() if reason != "good"}
+    bad = {reason: count for reason, count in counts.items() if reason not in ("good", NOTHING)}
     told = f", {sum(bad.values())} with an error ({', '.join(f'{r} {n}' for r, n in bad.items())})" if bad else ""
-    say(f"wrote {out}: {counts.total()} records{told}")
+    told += f", {counts[NOTHING]} not answered" if counts[NOTHING] else ""
+    say(f"wrote {out}: {counts.total()} records{told}{'; --resume asks these again' if told else ''}")
 
 
 def _show(results: Any) -> None:
@@ -144,10 +148,10 @@ def _schema(given: str | None) -> Any:
 
 def _names(given: str | None, option: str) -> Any:
     """Names with commas between them, or the dict or list of a .json file."""
-    if given is None or not given.endswith(".json"):
+    if given is None or Path(given).suffix.lower() != ".json":
         return given and [name.strip() for name in given.split(",") if name.strip()]
     try:
-        return json.loads(Path(given).read_text(encoding="utf-8"))
+        return json.loads(Path(given).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise usage(f"{option}: cannot read {given}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -9,10 +9,12 @@ Left out on purpose: pictures as anything but files (everything passes through m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+from pydantic import ValidationError
 
 from morerl.config import load_settings
 from morerl.errors import ConfigError, ImageError
@@ -24,6 +26,7 @@ from morerl.extract.record import Record, Unfit, id_of, image_of, read_record, t
 from morerl.extract.result import Fault, Result
 from morerl.extract.wanted import Names, Schema, Wanted, of_spec, wanted
 from morerl.guidelines import load_spec
+from morerl.jsonl import first_fault
 from morerl.partial import fingerprint
 from morerl.runs import model_of, settings_file
 from morerl.settings import GenerateSettings, ImageSettings, ModelSettings, PromptSettings, Settings
@@ -162,8 +165,10 @@ class Extractor:
 
         A record is a text, or a dict of `extract`'s arguments with an "id" if you like. One that cannot be asked
         about is a result with an `error`. `batch_size`: questions at once; default the run's, 64, or 16 to a server.
-        Raises MorerlError for a server that cannot be used.
+        Raises ConfigError for what is no iterable of records, MorerlError for a server that cannot be used.
         """
+        if isinstance(records, str | bytes | Mapping):
+            raise ConfigError("extract_many wants an iterable of records: give [record], or use extract")
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size = {batch_size}: want 1 or more")
         return self._results(records, batch_size)
@@ -241,5 +246,5 @@ def _with(section: Any, **given: object) -> Any:
     set_ = {name: value for name, value in given.items() if value is not None}
     try:
         return type(section).model_validate(section.model_dump() | set_)
-    except ValueError as error:
-        raise ConfigError(f"{set_}: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{set_}: {first_fault(error)}") from error

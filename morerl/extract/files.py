@@ -8,17 +8,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from morerl.errors import ConfigError, DataError
 from morerl.extract.extractor import Extractor
-from morerl.extract.record import BadLine, id_of, image_of, text_of
-from morerl.jsonl import write_json
+from morerl.extract.findings import NOTHING
+from morerl.extract.record import BadLine, Unfit, id_of, image_of, read_record, text_of
+from morerl.extract.result import Result
+from morerl.jsonl import write_json, write_text
+from morerl.partial import hold
 from morerl.runs import read_json
 
-Kept = tuple[str | None, str, str | None]  # id, text and image: which record a result is of
+Note = Callable[[str], None]  # told of each record what became of it
 
 
 def read_lines(path: Path) -> Iterator[object]:
@@ -51,28 +55,50 @@ def extract_file(
     batch_size: int | None = None,
     on_result: Callable[[], object] = lambda: None,
 ) -> Counter[str]:
-    """Writes the result of each record to `out`; returns how many by what became of them: `good` or an error's reason.
+    """Writes the result of each record to `out`; returns how many by what became of them.
 
-    `resume`: records that `out` holds the results of are not asked again, and a torn last line is written anew.
-    Raises ConfigError where `out` is there and `resume` is not asked for, or was made with another model or schema,
-    and DataError where it holds the results of other records.
+    That is `good`, an error's reason, or `no_completion` where the model or server said nothing to a question.
+    `resume`: of the records that `out` holds the results of only those with an error or without a completion are asked
+    again, and a torn last line is written anew. Raises ConfigError where `out` is there and `resume` is not asked for,
+    or was made with another model or schema, DataError where it holds the results of other records, and MorerlError
+    where another run writes it.
     """
     counts: Counter[str] = Counter()
+
+    def note(became: str) -> None:
+        counts[became] += 1
+        on_result()
+
+    answer = partial(extractor.extract_many, batch_size=batch_size)
     about = out.with_name(out.name + ".run.json")
-    going_on = _goes_on(out, about, extractor.mark, resume)
     rest = iter(records)
-    end = _kept(out, rest, counts, on_result) if going_on else 0
+    end = 0
+    going_on = _goes_on(out, about, extractor.mark, resume)
     out.parent.mkdir(parents=True, exist_ok=True)
     if not going_on:
         write_json(about, {"mark": extractor.mark, "asked_for": extractor.wanted.labels})
-    with out.open("ab") as file:
-        file.truncate(end)
-        for result in extractor.extract_many(rest, batch_size=batch_size):
-            file.write(result.to_json().encode() + b"\n")
-            file.flush()
-            counts[result.error.reason if result.error else "good"] += 1
-            on_result()
+    with about.open("rb") as held:
+        hold(held, out)
+        if going_on:
+            end, again = _kept(out, rest, note)
+            end = _answer_again(out, end, again, answer, note)
+        with out.open("ab") as file:
+            file.truncate(end)
+            for result in answer(rest):
+                file.write(_line(result))
+                file.flush()
+                note(_became(result))
     return counts
+
+
+def _line(result: Result) -> bytes:
+    return result.to_json().encode() + b"\n"
+
+
+def _became(result: Result) -> str:
+    if result.error is not None:
+        return result.error.reason
+    return NOTHING if NOTHING in result.problems else "good"
 
 
 def _goes_on(out: Path, about: Path, mark: str, resume: bool) -> bool:
@@ -89,35 +115,67 @@ def _goes_on(out: Path, about: Path, mark: str, resume: bool) -> bool:
     return True
 
 
-def _kept(out: Path, records: Iterator[object], counts: Counter[str], on_result: Callable[[], object]) -> int:
-    """Passes over the records that have results; returns where the whole lines end, in bytes."""
-    end = 0
+def _kept(out: Path, records: Iterator[object], note: Note) -> tuple[int, dict[int, object]]:
+    """Passes over the records that have results: where the whole lines end, in bytes, and what is to be asked again.
+
+    That is by line, from 0. Raises DataError.
+    """
+    end, again = 0, {}
     with out.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            row = _row(line)
-            if row is None:
+        for number, line in enumerate(lines):
+            result = _result(line)
+            if result is None:
                 break
-            if [_of_result(row)] != [_of_record(record) for record in islice(records, 1)]:
-                raise DataError(f"{out}:{number} is the result of another record than the one in this place")
+            record = list(islice(records, 1))
+            if not record or not _is_of(result, record[0]):
+                raise DataError(f"{out}:{number + 1} is the result of another record than the one in this place")
             end += len(line)
-            error = row.get("error")
-            counts[str(error.get("reason")) if isinstance(error, dict) else "good"] += 1
-            on_result()
-    return end
+            if _became(result) == "good":
+                note("good")
+            else:
+                again[number] = record[0]
+    return end, again
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
-    """A whole line's object; None for a torn one."""
+def _answer_again(
+    out: Path, end: int, again: dict[int, object], answer: Callable[[Iterable[object]], Iterator[Result]], note: Note
+) -> int:
+    """Puts new results in the places of those lines; returns where the lines end then."""
+    if not again:
+        return end
+    new: dict[int, bytes] = {}
+    for number, result in zip(again, answer(again.values()), strict=True):
+        new[number] = _line(result)
+        note(_became(result))
+    with out.open("rb") as old:
+        write_text(out, (new.get(number, line).decode() for number, line in enumerate(_whole_lines(old, end))))
+    return out.stat().st_size
+
+
+def _whole_lines(file: BinaryIO, end: int) -> Iterator[bytes]:
+    while file.tell() < end:
+        yield file.readline()
+
+
+def _result(line: bytes) -> Result | None:
+    """What a whole line holds; None for a torn one."""
     try:
-        row = json.loads(line) if line.endswith(b"\n") else None
-    except (ValueError, RecursionError):
+        return Result.model_validate_json(line) if line.endswith(b"\n") else None
+    except ValueError:
         return None
-    return row if isinstance(row, dict) else None
 
 
-def _of_result(row: dict[str, Any]) -> Kept:
-    return row.get("id"), row.get("text", ""), row.get("image")
-
-
-def _of_record(raw: object) -> Kept:
-    return id_of(raw), text_of(raw), image_of(raw)
+def _is_of(result: Result, raw: object) -> bool:
+    """Whether it is a result of this record; of one with an error, which may have been mended, the text tells."""
+    if result.error is not None:
+        return result.text in ("", text_of(raw))
+    if (result.id, result.text, result.image) != (id_of(raw), text_of(raw), image_of(raw)):
+        return False
+    try:
+        record = read_record(raw)
+    except Unfit:
+        return False
+    if not record.mentions and not record.regions:
+        return all(answer.head is None for answer in result.answers)
+    spans = [(mention.start, mention.end) for mention in record.mentions]
+    return spans == [(one.start, one.end) for one in result.entities] and record.regions == result.regions

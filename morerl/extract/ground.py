@@ -6,7 +6,7 @@ The parser (morerl.prompts.place) finds strings as the scorers need them, where 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from functools import lru_cache
 
 from morerl.prompts.place import Span, occurrences
@@ -20,8 +20,21 @@ def loose(written: str, text: str, taken: Container[Span] = ()) -> Span | None:
     if not needle:
         return None
     whole, origin = plain(text)
-    places = ((origin[start], _marked(text, origin[end - 1] + 1)) for start, end in occurrences(needle, whole))
+    found = (span for span in occurrences(needle, whole) if _of_characters(span, whole, origin))
+    places = ((origin[start], _marked(text, origin[end - 1] + 1)) for start, end in found)
     return next((span for span in places if span not in taken), None)
+
+
+def _of_characters(span: Span, whole: str, origin: Sequence[int]) -> bool:
+    """Whether no character of the text is cut in two: a fraction, a syllable of Hangul; its accents may be left out."""
+    start, end = span
+    if start and origin[start - 1] == origin[start]:
+        return False
+    while end < len(whole) and origin[end] == origin[end - 1]:
+        if not unicodedata.combining(whole[end]):
+            return False
+        end += 1
+    return True
 
 
 def _marked(text: str, end: int) -> int:

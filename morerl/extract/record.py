@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
+from operator import index
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from pydantic import ValidationError
 
@@ -48,12 +49,15 @@ class Record(NamedTuple):
 
 
 def read_record(raw: object) -> Record:
-    """Raises Unfit: bad_line, bad_record, bad_text, empty_text, bad_image, bad_mention, bad_region, repeated_id."""
+    """Raises Unfit: bad_line, _record, _id, _text, _image, _mention or _region; empty_text, repeated_id."""
     if isinstance(raw, BadLine):
         raise Unfit("bad_line", raw.message)
     fields = {"text": raw} if isinstance(raw, str) else raw
     if not isinstance(fields, Mapping):
         raise Unfit("bad_record", f'want a text or {{"text": ..., "image": ...}}, found {type(raw).__name__}')
+    id_ = fields.get("id")
+    if id_ is not None and id_of(fields) is None:
+        raise Unfit("bad_id", f"id: want a string or a whole number, found {id_!r}")
     text = _text(fields.get("text"))
     image = fields.get("image")
     if not isinstance(image, str | Path | None) or image == "" or readable(str(image)) != str(image):
@@ -71,7 +75,7 @@ def read_record(raw: object) -> Record:
 def id_of(raw: object) -> str | None:
     """The id that a record has, good or bad."""
     given = raw.get("id") if isinstance(raw, Mapping) else None
-    return readable(str(given)) if isinstance(given, str | int) else None
+    return readable(str(given)) if isinstance(given, str | int) and not isinstance(given, bool) else None
 
 
 def text_of(raw: object) -> str:
@@ -111,17 +115,29 @@ def _several(fields: Mapping[str, Any], name: str) -> Sequence[Any]:
 
 
 def _mentions(given: Iterable[Any], text: str) -> Iterable[Mention]:
-    """Each as a string (the first place that is not taken), [start, end], or with the keys of a Mention."""
+    """Each as a string (the first place that is not taken), [start, end], or with the keys of a Mention.
+
+    One with a text but without a start is placed as a string is.
+    """
     rows = [one.model_dump() if isinstance(one, Mention) else one for one in given]
     ids = _ids(rows, "m")
-    strings = [row for row in rows if isinstance(row, str)]
-    found = iter(place([(" ".join(string.split()), None) for string in strings], text))
-    for number, row in enumerate(rows):
-        span = next(found) if isinstance(row, str) else row
+    strings = [string for string in map(_string, rows) if string is not None]
+    found = iter(place([(" ".join(string.split()), None) for string in strings], text, listed=False))
+    for number, (row, id_) in enumerate(zip(rows, ids, strict=True)):
+        string = _string(row)
+        span = row if string is None else next(found)
         if span is None:
-            raise Unfit("bad_mention", f"mentions[{number}]: the text does not hold {row!r} (or not so often)")
+            raise Unfit("bad_mention", f"mentions[{number}]: the text does not hold {string!r} (or not so often)")
         fields = dict(span) if isinstance(span, Mapping) else _span(span, number)
-        yield _mention({**fields, "id": ids[number]}, number, text)
+        kind = row.get("type") if isinstance(row, Mapping) else None
+        yield _mention({**fields, "id": id_, "type": kind}, number, text)
+
+
+def _string(row: object) -> str | None:
+    """What is to be looked for in the text; None where the row says its place."""
+    if isinstance(row, Mapping) and row.get("start") is None and row.get("end") is None:
+        row = row.get("text")
+    return row if isinstance(row, str) else None
 
 
 def _span(given: object, number: int) -> dict[str, Any]:
@@ -131,16 +147,25 @@ def _span(given: object, number: int) -> dict[str, Any]:
 
 
 def _mention(fields: dict[str, Any], number: int, text: str) -> Mention:
-    start, end = fields.get("start"), fields.get("end")
-    if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
+    start, end = map(_whole, (fields.get("start"), fields.get("end")))
+    if start is None or end is None or not 0 <= start < end <= len(text):
         raise Unfit(
-            "bad_mention", f"mentions[{number}]: no span start={start!r}, end={end!r} in {len(text)} characters"
+            "bad_mention",
+            f"mentions[{number}]: no span start={fields.get('start')!r}, end={fields.get('end')!r} in {len(text)} "
+            "characters; want start, end or a text to look for",
         )
     stands = text[start:end]
     if fields.get("text", stands) != stands:
         raise Unfit("bad_mention", f"mentions[{number}]: text[{start}:{end}] is {stands!r}, not {fields['text']!r}")
     named = {"id": fields["id"], "type": fields.get("type")}
     return _valid(Mention, "mention", number, {"start": start, "end": end, "text": stands, **named})
+
+
+def _whole(number: object) -> int | None:
+    """A whole number, be it NumPy's; None for anything else."""
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
+        return None
+    return index(number)
 
 
 def _regions(given: Iterable[Any]) -> Iterable[Region]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,16 +12,17 @@ Span = tuple[int, int]
 _UNEVEN = re.compile(r"\s\s|[^\S ]")  # blanks that are not one space
 
 
-def place(wanted: Sequence[tuple[str, Span | None]], whole: str) -> list[Span | None]:
+def place(wanted: Sequence[tuple[str, Span | None]], whole: str, *, listed: bool = True) -> list[Span | None]:
     """A span for each (string, span it claims or None); None where the text holds no unused occurrence.
 
     Claimed spans stand. Where the strings can be read off the text from left to right, one after the other, each is
-    where it is read. Else longer strings first, equally long ones in the order given, each at its first occurrence
-    that covers no character already taken, or else at its first one that the same string has not.
+    where it is read, unless they are not `listed` in the text's order. Else longer strings first, equally long ones in
+    the order given, each at its first occurrence that covers no character already taken, or else at its first one that
+    the same string has not.
     """
     texts = {text for text, claim in wanted if text and claim is None}
     found = {text: occurrences(text, whole) for text in texts}
-    return _in_order(wanted, found) or _longest_first(wanted, found, whole)
+    return (_in_order(wanted, found) if listed else None) or _longest_first(wanted, found, whole)
 
 
 def _in_order(wanted: Sequence[tuple[str, Span | None]], found: dict[str, list[Span]]) -> list[Span | None] | None:
@@ -91,4 +93,5 @@ def is_whole(span: Span, whole: str) -> bool:
 
 
 def _is_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
+    # a vowel sign or an accent of its own is a part of the word it stands in
+    return character.isalnum() or character == "_" or unicodedata.category(character or " ").startswith("M")
