@@ -95,6 +95,27 @@ def test_a_killed_run_goes_on_after_what_is_written(tmp_path):
     server.http.server_close()
 
 
+def test_names_may_come_from_a_file_that_windows_wrote(server, tmp_path):
+    types = tmp_path / "TYPES.JSON"
+    types.write_text(json.dumps({"name": "a name"}), encoding="utf-8-sig")
+    done = morerl("m", "--endpoint", server.url, "--schema", types, "--text", "Name1 sleeps")
+    assert done.exit_code == 0 and "a name" in server.bodies[0]["messages"][0]["content"][-1]["text"], done.stderr
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_an_interrupt_says_what_goes_on(server, tmp_path, monkeypatch, many):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("morerl.extract.extractor.Extractor.extract", interrupted)
+    monkeypatch.setattr("morerl.extract.files.extract_file", interrupted)
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "a"}\n')
+    done = morerl(*asking(server), *(["--file", source, "--out", tmp_path / "o"] if many else ["--text", "a"]))
+    assert done.exit_code == 130 and ("the same command with --resume goes on" in done.stderr) == many
+    assert "interrupted" in done.stderr and ("what was finished is kept" in done.stderr) == many
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
