@@ -43,12 +43,13 @@ ASSUMED = f"""\
 - A step of one GPU: {CELL.prompts} prompts of {CELL.prompt:,} tokens (768 of them a picture of 401,408 pixels and a
   crop of 200,704), {CELL.group} completions each of {CELL.completion} tokens; a micro-batch is one prompt.
 - bf16 weights (2 bytes). LoRA of rank {RANK} on the seven matrices of each text layer, in fp32: 16 bytes a parameter
-  with gradient and AdamW. All weights, vision tower frozen: on one GPU and DDP a gradient and two moments in bf16
-  (6 bytes); under ZeRO a bf16 gradient, an fp32 copy and two fp32 moments (14 bytes), in equal shares.
+  with gradient and AdamW. All weights, vision tower frozen: on one GPU and DDP all in fp32 (weights 4 bytes, gradient
+  and two moments 12, cache 4), for in bf16 most updates at small learning rates are lost; under ZeRO a bf16 gradient,
+  an fp32 copy and two fp32 moments (14 bytes), in equal shares.
 - Gradient checkpointing: every layer's input, and one layer while it is recomputed (8 times its width and 4 times its
   MLP's, a token). No reference model (with LoRA and `beta` above 0 a frozen copy of the
   adapter; with all weights and `beta` above 0 add the weights once more).
-- KV cache in bf16: each prompt once, every completion.
+- KV cache in the weights' type: each prompt once, every completion.
 - {RESERVE:g} GB for the CUDA context, tiles of logits and fragmentation. 1 GB is 10^9 bytes.
 - Time: matrix products at {FLOPS_SHARE:.0%} of the data sheet's dense bf16 FLOP/s; decoding reads all weights and the
   cache once a token at {BANDWIDTH_SHARE:.0%} of its bandwidth. Not counted: what GPUs tell each other, starting
@@ -89,21 +90,22 @@ def shape(name: str) -> Shape:
 def memory(one: Shape, *, lora: bool, gpus: int, sharded: str) -> dict[str, float]:
     """GB on one GPU, part by part; `sharded`: "" (DDP), "states" (ZeRO-2) or "all" (ZeRO-3)."""
     of = gpus if sharded else 1
-    weights = 2 * one.all / (gpus if sharded == "all" else 1)
-    states = 16 * one.lora / of if lora else (14 if sharded else 6) * one.text / of
+    width = 2 if lora or sharded else 4  # bytes of a weight: see ASSUMED
+    weights = width * one.all / (gpus if sharded == "all" else 1)
+    states = 16 * one.lora / of if lora else (14 if sharded else 12) * one.text / of
     text = one.config.text_config
     row = CELL.prompt + CELL.group * CELL.completion
     layer = 8 * text.hidden_size + 4 * text.intermediate_size
     activations = 2 * row * (text.num_hidden_layers * text.hidden_size + layer)
     gathered = 2 * 2 * one.text / text.num_hidden_layers if sharded == "all" else 0.0  # a layer, and the next
     parts = {"weights": weights + gathered, "training state": states, "activations": activations}
-    found = {name: value / 1e9 for name, value in {**parts, "KV cache": cache(one)}.items()}
+    found = {name: value / 1e9 for name, value in {**parts, "KV cache": cache(one) * width / 2}.items()}
     peak = max(found["activations"], found["KV cache"])  # rollouts and training take turns
     return {**found, "in all": found["weights"] + found["training state"] + peak + RESERVE}
 
 
 def cache(one: Shape) -> float:
-    """Bytes of keys and values of a step's prompts and completions on one GPU."""
+    """Bytes in bf16 of keys and values of a step's prompts and completions on one GPU."""
     text = one.config.text_config
     width = text.num_key_value_heads * text.hidden_size // text.num_attention_heads
     return 2 * 2 * text.num_hidden_layers * width * CELL.prompts * (CELL.prompt + CELL.group * CELL.completion)

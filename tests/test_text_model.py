@@ -11,7 +11,7 @@ from morerl import Extractor
 from morerl.errors import ConfigError
 from morerl.inference import run_predict, run_rate, score_run
 from morerl.jsonl import read_records, write_records
-from morerl.models.chats import check_thinking, with_pictures, worded
+from morerl.models.chats import check_end, check_thinking, with_pictures, worded
 from morerl.models.generate import encode
 from morerl.models.load import load_model, load_processing
 from morerl.models.reading import read
@@ -22,6 +22,17 @@ from morerl.training.grpo import run_grpo
 from morerl.training.rows import make_dataset, prompt_tokens
 from morerl.training.sft import run_sft
 
+ENDS = {
+    "qwen2_5": "<|im_end|>",
+    "qwen3": "<|im_end|>",
+    "llama3": "<|eot_id|>",
+    "llama3_1": "<|eot_id|>",
+    "gemma": "<end_of_turn>",
+    "phi3": "<|end|>",
+    "phi3_5": "<|end|>",
+    "cohere": "<|END_OF_TURN_TOKEN|>",
+    "lfm2": "<|im_end|>",
+}
 TEMPLATES = ("qwen2_5", "qwen3", "llama3", "llama3_1", "gemma", "phi3", "phi3_5", "cohere", "glm4moe", "lfm2")
 
 
@@ -95,6 +106,25 @@ def test_a_template_that_thinks_by_itself_is_refused_in_training(text_model, nam
     processing.tokenizer.chat_template = template(name)
     with pytest.raises(ConfigError, match=r"chat template begins or drops the reasoning"):
         check_thinking(processing)
+
+
+@pytest.mark.parametrize(("name", "end"), ENDS.items())
+def test_an_answer_ends_where_decoding_does(text_model, name, end):
+    processing = load_processing(text_model)
+    processing.tokenizer.chat_template, processing.tokenizer.bos_token = template(name), "<|endoftext|>"
+    processing.tokenizer.add_special_tokens({"additional_special_tokens": [end]})
+    check_end(processing, [7, processing.tokenizer.convert_tokens_to_ids(end)])
+    with pytest.raises(ConfigError, match="which is no token at which decoding stops"):
+        check_end(processing, 7)
+
+
+def test_sft_refuses_a_template_that_does_not_teach_to_stop(settings, text_model, tmp_path):
+    """In glm4moe's an answer is ended by the turn that comes next."""
+    home = tmp_path / "endless"
+    shutil.copytree(text_model, home)
+    (home / "chat_template.jinja").write_text(template("glm4moe"))
+    with pytest.raises(ConfigError, match=r"so SFT would not teach it to stop: save a copy whose chat_template"):
+        run_sft(settings.model_copy(update={"model": settings.model.model_copy(update={"path": home})}))
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

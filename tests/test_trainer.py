@@ -105,6 +105,22 @@ def test_groups_without_spread_do_not_dilute_the_step(narrow_model, tmp_path, op
     assert our_norm == pytest.approx(2 * stock_norm, rel=0.02)
 
 
+@pytest.mark.parametrize("scale", ["group", "none"])
+def test_rewards_that_differ_by_little_teach(narrow_model, tmp_path, scale):
+    """Without a scale an advantage is in the rewards' own unit, be it small."""
+
+    def small(completions, number, **kwargs):
+        return [0.001 * value for value in half_spread(completions, number)]
+
+    options = {"scale_rewards": scale}
+    one, norm = train(ScheduledGRPOTrainer, narrow_model, tmp_path, small, options=options)
+    assert norm > 0
+    spread = one._has_spread(
+        torch.tensor([0.0005, -0.0005, 1e-7, -1e-7]) if scale == "none" else torch.tensor([1.0, -1, 1e-3, -1e-3])
+    )
+    assert spread.tolist() == [True, True, False, False]
+
+
 def test_rollouts_come_from_the_policy_itself_and_not_from_its_dropout(narrow_model, tmp_path, monkeypatch):
     """TRL generates in training mode, and its own `disable_dropout` leaves attention dropout on."""
 

@@ -23,6 +23,7 @@ from morerl.teacher.build import run_teach
 from morerl.training.grpo import run_grpo
 from morerl.training.sampler import LengthSampler
 from morerl.training.sft import run_sft
+from morerl.training.stage import train_to_end
 
 
 class Stop(Exception):
@@ -357,6 +358,52 @@ def test_grpo_refuses_settings_that_would_go_wrong_silently(make_settings, rated
     rated(settings)
     with pytest.raises(ConfigError, match=message):
         run_grpo(settings)
+
+
+@pytest.mark.parametrize("option", [{"scale_rewards": "batch"}, {"multi_objective_aggregation": "normalize_then_sum"}])
+def test_refills_are_refused_where_advantages_are_scaled_by_all_that_is_scored_at_once(make_settings, rated, option):
+    base = make_settings()
+    grpo = {"model": base.model.path, "mixing": {"strategy": "adaptive", "refill": 0.5}}
+    settings = make_settings(grpo={**grpo, "trainer": {**base.grpo.trainer, **option}})
+    rated(settings)
+    with pytest.raises(ConfigError, match=r"scales refills otherwise: take another or grpo\.mixing\.refill=0"):
+        run_grpo(settings)
+
+
+@pytest.mark.parametrize("name", ["packing", "padding_free"])
+def test_rows_that_would_see_each_other_are_refused(make_settings, name):
+    """Of a VL, whose positions have rows of their own, the mask does not know where a row begins."""
+    settings = make_settings()
+    run_teach(settings)
+    settings.sft.trainer[name] = True
+    with pytest.raises(ConfigError, match=f"sft.trainer.{name}: a model that reads pictures"):
+        run_sft(settings)
+
+
+def test_what_is_frozen_of_an_adapter_stays_so_beside_a_reference(make_settings, rated, tmp_path, monkeypatch):
+    """To ask the reference TRL switches adapters, and PEFT lets all of the one it comes back to learn."""
+    monkeypatch.setattr("morerl.training.grpo.judge", by_length)
+    model = {**make_settings().model.model_dump(), "lora": {"r": 4, "target_modules": ["q_proj", "qkv"]}}
+    settings = make_settings(model={**model, "freeze_vision": False})
+    run_teach(settings)
+    run_sft(settings)
+    trained = []
+
+    def to_end(trainer, *args):
+        trained.append(trainer)
+        return train_to_end(trainer, *args)
+
+    monkeypatch.setattr("morerl.training.grpo.train_to_end", to_end)
+    options = {**make_settings().grpo.trainer, "beta": 0.04, "max_steps": 1}
+    grpo = {"model": str(settings.run.dir / "sft/checkpoints/checkpoint-4"), "trainer": options}
+    run = make_settings(run={"dir": str(tmp_path / "grpo")}, model={**model, "freeze_vision": True}, grpo=grpo)
+    rated(run)
+    run_grpo(run)
+    weights = dict(trained[0].model.named_parameters())
+    vision = [weight for name, weight in weights.items() if "visual" in name and ".default." in name]
+    text = [weight for name, weight in weights.items() if "q_proj" in name and ".default." in name]
+    assert vision and not any(weight.requires_grad for weight in vision) and all(one.grad is None for one in vision)
+    assert text and all(weight.requires_grad for weight in text)
 
 
 def test_a_score_before_the_answers_says_which_stage_makes_them(make_settings):

@@ -59,6 +59,31 @@ def check_thinking(processing: Processing) -> None:
     """Can reasoning be trained under the model's template? Raises ConfigError where it opens the reasoning by itself,
     leaves that of an answer out, or writes a turn otherwise than it asked for it.
     """
+    prompt, answer = _turn(processing)
+    if not answer or "<think>" not in answer or REASON not in answer:
+        raise ConfigError(
+            "the model's chat template begins or drops the reasoning of an answer by itself (its question ends in "
+            f"{prompt[-40:]!r}), so that <think>...</think> cannot be learnt under it: use a model without a thinking "
+            "template, or save a copy with another chat_template"
+        )
+
+
+def check_end(processing: Processing, ends: int | list[int] | None) -> None:
+    """Does the model's template end an answer in one of the tokens that `ends` decoding, so that SFT teaches to stop?
+
+    Raises ConfigError.
+    """
+    answer = _turn(processing)[1]
+    learnt = set(processing.tokenizer(answer, add_special_tokens=False)["input_ids"])
+    if not learnt & set(ends if isinstance(ends, list) else [ends]):
+        raise ConfigError(
+            f"the model's chat template ends an answer in {answer[-20:]!r}, which is no token at which decoding stops, "
+            "so SFT would not teach it to stop: save a copy whose chat_template writes {{ eos_token }} there"
+        )
+
+
+def _turn(processing: Processing) -> tuple[str, str]:
+    """What a question looks like under the model's template, and what its answer adds; "" where that is no addition."""
     asked: Messages = [{"role": "user", "content": [{"type": "text", "text": "Q"}]}]
     said: Messages = [
         *asked,
@@ -67,13 +92,7 @@ def check_thinking(processing: Processing) -> None:
     fill, how = processing.reader.apply_chat_template, {"tokenize": False}
     prompt = fill(worded(asked, processing), add_generation_prompt=True, **how)
     whole = fill(worded(said, processing), **how)
-    answer = whole.removeprefix(prompt)
-    if answer == whole or "<think>" not in answer or REASON not in answer:
-        raise ConfigError(
-            "the model's chat template begins or drops the reasoning of an answer by itself (its question ends in "
-            f"{prompt[-40:]!r}), so that <think>...</think> cannot be learnt under it: use a model without a thinking "
-            "template, or save a copy with another chat_template"
-        )
+    return prompt, whole.removeprefix(prompt) if whole.startswith(prompt) else ""
 
 
 def flat(messages: Messages) -> Messages:

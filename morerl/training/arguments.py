@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     Arguments = TypeVar("Arguments", SFTConfig, GRPOConfig)
 
+log = logging.getLogger(__name__)
 OURS = {
     "output_dir": "run.dir says where a run lives",
     "seed": "run.seed is the one seed",
@@ -99,6 +101,11 @@ def _check_precision(arguments: SFTConfig | GRPOConfig, settings: Settings) -> N
             "model.dtype is float16, in which all weights cannot be trained but under DeepSpeed: take bfloat16, or "
             "float32 with trainer.fp16: true, or train an adapter (model.lora)"
         )
+    if settings.model.dtype == "bfloat16" and settings.model.lora is None and not _by_engine(arguments):
+        log.warning(
+            "all weights are trained in bfloat16: without DeepSpeed or FSDP they have no float32 copy, and at small "
+            "learning rates most updates are lost; say model.dtype: float32 and trainer.bf16: true"
+        )
     launched = arguments.mixed_precision
     if launched in {"bf16", "fp16"} and not getattr(arguments, launched):
         long = {"bf16": "bfloat16", "fp16": "float16"}[launched]
@@ -111,6 +118,12 @@ def _check_precision(arguments: SFTConfig | GRPOConfig, settings: Settings) -> N
 
 def _by_deepspeed(arguments: SFTConfig | GRPOConfig) -> bool:
     return bool(arguments.deepspeed) or os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() in ("true", "1")
+
+
+def _by_engine(arguments: SFTConfig | GRPOConfig) -> bool:
+    """Does an engine train that keeps weights in float32?"""
+    fsdp = bool(arguments.fsdp) or os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("true", "1")
+    return fsdp or _by_deepspeed(arguments)
 
 
 def _check_names(kind: type[Any], options: dict[str, Any]) -> None:

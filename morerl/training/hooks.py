@@ -134,3 +134,19 @@ def drop_nothing(model: torch.nn.Module) -> None:
         for name, value in vars(module).items():
             if name.endswith("dropout") and isinstance(value, float):
                 setattr(module, name, 0.0)
+
+
+def frozen(model: torch.nn.Module) -> set[str]:
+    """The names of the parameters that do not learn."""
+    return {name for name, weight in model.named_parameters() if not weight.requires_grad}
+
+
+def keep_frozen(model: torch.nn.Module, names: set[str]) -> None:
+    """Freezes them once more.
+
+    To ask an adapter's reference TRL switches adapters, and PEFT then lets all of the one it comes back to learn: what
+    is frozen of it would have a gradient, which clipping counts and ranks do not share.
+    """
+    for name, weight in model.named_parameters():
+        if name in names:
+            weight.requires_grad_(False)

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from morerl.errors import ConfigError
+from morerl.grpo_settings import MixingSettings
 from morerl.mixing.adaptive import Pool, start
 from morerl.mixing.lines import Prompt, Window, first_step, write_windows
 from morerl.mixing.schedule import Slot, schedule, windows
@@ -51,6 +53,7 @@ def plan_order(
         write_windows(notes, _lines(cut, ratings, mixing.hard_below, arguments))
         rows = {sample.id: row for row, sample in enumerate(samples)}
         return Order(ScheduledGRPOTrainer, {"windows": [[rows[slot.id] for slot in one] for one in cut]}, [])
+    _check_refills(mixing, arguments)
     ratio = ratios({name: len(group) for name, group in tasks.by_corpus(samples).items()}, settings.data.temperature)
     pool = Pool(
         ids=[sample.id for sample in samples],
@@ -63,6 +66,14 @@ def plan_order(
     standing = start([ratings[sample.id] for sample in samples])
     options = {"windows": [[0] * size] * len(cut), "pool": pool, "standing": standing, "notes": notes}
     return Order(AdaptiveGRPOTrainer, options, [solved_function(tasks)])
+
+
+def _check_refills(mixing: MixingSettings, arguments: Any) -> None:
+    """Raises ConfigError where advantages are scaled by all that is scored at once: a refill is scored by itself."""
+    scaled = {"scale_rewards": "batch", "multi_objective_aggregation": "normalize_then_sum"}
+    for name, value in scaled.items():
+        if mixing.refill and getattr(arguments, name) == value:
+            raise ConfigError(f"trainer.{name}: {value} scales refills otherwise: take another or grpo.mixing.refill=0")
 
 
 def cut_windows(

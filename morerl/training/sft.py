@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from morerl.errors import DataError
+from morerl.errors import ConfigError, DataError
 from morerl.jsonl import read_records
 from morerl.mixing.tempered import repeats
-from morerl.models.load import load_processing
+from morerl.models.chats import check_end
+from morerl.models.load import Processing, load_processing
 from morerl.models.tiny import build_tiny
 from morerl.prompts.render import render, render_gold
 from morerl.runs import reasoning_files
@@ -21,6 +22,9 @@ from morerl.training.checkpoint import commit, prepare
 from morerl.training.rows import fitting, make_dataset
 from morerl.training.stage import Inputs, Listener, begin_training, load_for_training, read_inputs, train_to_end
 from morerl.training.tracking import tracked
+
+if TYPE_CHECKING:
+    from trl import SFTConfig
 
 
 def run_sft(settings: Settings, *, listener: Listener = lambda done, total, figures: None) -> dict[str, Any]:
@@ -51,6 +55,8 @@ def _train(settings: Settings, listener: Listener) -> dict[str, Any]:
     samples, prompt_lengths = _tempered(*fit, inputs.tasks, settings)
     arguments = trainer_arguments(SFTConfig, settings.sft.trainer, folder, settings, settings.sft.dev, max_length=None)
     model, processing, peft = load_for_training(start, settings)
+    check_end(processing, model.generation_config.eos_token_id)
+    _check_apart(arguments, processing)
     dataset = make_dataset(
         samples,
         inputs.tasks,
@@ -68,6 +74,15 @@ def _train(settings: Settings, listener: Listener) -> dict[str, Any]:
         **peft,
     )
     return train_to_end(trainer, inputs, settings, "sft", settings.sft.dev, processing, listener)
+
+
+def _check_apart(arguments: SFTConfig, processing: Processing) -> None:
+    """Raises ConfigError where rows would see each other: a VL's own positions hide from its mask where one begins."""
+    for name in ("packing", "padding_free"):
+        if getattr(arguments, name) and processing.takes_pictures:
+            raise ConfigError(
+                f"sft.trainer.{name}: a model that reads pictures would take several rows for one; leave it out"
+            )
 
 
 def read_completions(paths: Sequence[Path], inputs: Inputs, *, bare: bool) -> dict[str, str]:

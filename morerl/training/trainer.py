@@ -20,12 +20,13 @@ from trl.trainer.utils import pad
 
 from morerl.models.rollout import rollout, uniforms, until_end
 from morerl.models.tree import use_tree_attention
-from morerl.training.hooks import Resumable, drop_nothing
+from morerl.training.hooks import Resumable, drop_nothing, frozen, keep_frozen
 from morerl.training.prefix import PICTURES, log_probs, why_stock
 from morerl.training.sampler import WindowSampler
 from morerl.training.window import PER_PROMPT, choose, deal, group_tokens, shares, take_groups, take_rows
 
 log = logging.getLogger(__name__)
+ROUNDING = 1e-6  # of a mean of rewards
 TOKEN_SUM_LOSSES = ("dapo", "cispo", "vespo")  # over num_items_in_batch: a row of no tokens is no part of them
 
 
@@ -39,6 +40,7 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
         self._windows = windows
         super().__init__(*args, **kwargs)
         drop_nothing(self.model)
+        self._frozen = frozen(self.model)
         self._bare = getattr(self.model, "get_base_model", lambda: self.model)()
         self._pictures: list[Any] = []  # of the window's prompts, until they are read
         self._prompts: dict[str, torch.Tensor] = {}  # the window's prompts as the model reads them
@@ -88,8 +90,8 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
 
     @property
     def _advantage_alone(self) -> bool:
-        """Is it the advantage alone that teaches? A KL term and an entropy bonus do so without any."""
-        return self.beta == 0.0 and not self._entropy_bonus_enabled
+        """Is it the advantage alone that teaches? A KL term, an entropy bonus and a router's loss do so without any."""
+        return self.beta == 0.0 and not self._entropy_bonus_enabled and not self.aux_loss_enabled
 
     @property
     def _leaves_out(self) -> bool:
@@ -98,6 +100,7 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self._score_window(inputs) if self._sharing else super()._generate_and_score_completions(inputs)
+        keep_frozen(self.model, self._frozen)
         # why: under the default `dapo` loss the tokens of groups without spread stay in the denominator,
         # so the step shrinks as more groups are solved; they carry no advantage and are masked out here
         if self.model.training and self._advantage_alone:
@@ -237,7 +240,8 @@ class ScheduledGRPOTrainer(Resumable, GRPOTrainer):
         """[B] bool on this rank: does the row's group, which may lie on several ranks, hold any advantage?"""
         everyone = self.accelerator.gather(advantages)
         # equal rewards may differ from their mean in the last bit, which the std floor of 1e-4 magnifies
-        spread = everyone.view(-1, self.num_generations).abs().amax(dim=1) > 1e-2
+        least = ROUNDING if self.scale_rewards == "none" else 1e4 * ROUNDING
+        spread = everyone.view(-1, self.num_generations).abs().amax(dim=1) > least
         mine = slice(
             self.accelerator.process_index * len(advantages),
             (self.accelerator.process_index + 1) * len(advantages),
