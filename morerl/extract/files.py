@@ -77,7 +77,7 @@ def extract_file(
     out.parent.mkdir(parents=True, exist_ok=True)
     if not going_on:
         write_json(about, {"mark": extractor.mark, "asked_for": extractor.wanted.labels})
-    with about.open("rb") as held:
+    with about.open("r+b") as held:
         hold(held, out)
         if going_on:
             end, again = _kept(out, rest, note)
