@@ -43,9 +43,9 @@ ASSUMED = f"""\
 - A step of one GPU: {CELL.prompts} prompts of {CELL.prompt:,} tokens (768 of them a picture of 401,408 pixels and a
   crop of 200,704), {CELL.group} completions each of {CELL.completion} tokens; a micro-batch is one prompt.
 - bf16 weights (2 bytes). LoRA of rank {RANK} on the seven matrices of each text layer, in fp32: 16 bytes a parameter
-  with gradient and AdamW. All weights, vision tower frozen: on one GPU and DDP all in fp32 (weights 4 bytes, gradient
-  and two moments 12, cache 4), for in bf16 most updates at small learning rates are lost; under ZeRO a bf16 gradient,
-  an fp32 copy and two fp32 moments (14 bytes), in equal shares.
+  with gradient and AdamW. All weights, vision tower frozen: on one GPU and DDP all in fp32 (weights 4 bytes and
+  autocast's bf16 copy 2, gradient and two moments 12, cache 4), for in bf16 most updates at small learning rates are
+  lost; under ZeRO a bf16 gradient, an fp32 copy and two fp32 moments (14 bytes), in equal shares.
 - Gradient checkpointing: every layer's input, and one layer while it is recomputed (8 times its width and 4 times its
   MLP's, a token). No reference model (with LoRA and `beta` above 0 a frozen copy of the
   adapter; with all weights and `beta` above 0 add the weights once more).
@@ -91,7 +91,8 @@ def memory(one: Shape, *, lora: bool, gpus: int, sharded: str) -> dict[str, floa
     """GB on one GPU, part by part; `sharded`: "" (DDP), "states" (ZeRO-2) or "all" (ZeRO-3)."""
     of = gpus if sharded else 1
     width = 2 if lora or sharded else 4  # bytes of a weight: see ASSUMED
-    weights = width * one.all / (gpus if sharded == "all" else 1)
+    copies = 0 if lora or sharded else 2 * one.text
+    weights = width * one.all / (gpus if sharded == "all" else 1) + copies
     states = 16 * one.lora / of if lora else (14 if sharded else 12) * one.text / of
     text = one.config.text_config
     row = CELL.prompt + CELL.group * CELL.completion

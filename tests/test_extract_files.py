@@ -86,6 +86,8 @@ def test_two_runs_do_not_write_one_file(serve, tmp_path):
         {"mentions": []},
         {"mentions": ["Name1", "Name0"]},
         {"mentions": ["Name0", "NameX"]},
+        {"mentions": ["Name0", {"text": "Name1", "type": "place"}]},
+        {"mentions": [{"text": "Name0", "id": "a"}, "Name1"]},
         {"id": "y"},
     ],
 )
@@ -98,3 +100,55 @@ def test_a_record_about_other_things_is_another_record(serve, tmp_path, other):
     with pytest.raises(DataError, match=r"out\.jsonl:1 is the result of another record"):
         extract_file(extractor, [record | other], out, resume=True)
     assert out.read_bytes() == whole
+
+
+def test_an_interrupt_keeps_what_was_answered_again(serve, tmp_path):
+    broken = True
+
+    def reply(body, number):
+        return refused(body, number) if broken else names(body)
+
+    server, extractor = serve(reply)
+    out, texts = tmp_path / "out.jsonl", [f"Name{n} sleeps" for n in range(6)]
+    assert extract_file(extractor, texts, out) == {"no_completion": 6}
+    broken, told = False, []
+
+    def third():
+        told.append(1)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_file(extractor, texts, out, resume=True, batch_size=1, on_result=third)
+    assert [len(row["entities"]) for row in rows(out)] == [1, 1, 1, 0, 0, 0]
+    server.bodies.clear()
+    assert extract_file(extractor, texts, out, resume=True) == {"good": 6} and len(server.bodies) == 3
+
+
+def test_a_line_that_is_no_result_is_named_and_nothing_is_lost(serve, tmp_path):
+    _, extractor = serve(names)
+    out, texts = tmp_path / "out.jsonl", [f"Name{n} sleeps" for n in range(3)]
+    extract_file(extractor, texts, out)
+    lines = out.read_text().splitlines()
+    out.write_text("\n".join([lines[0], json.dumps({**json.loads(lines[1]), "note": "checked"}), lines[2], ""]))
+    whole = out.read_bytes()
+    with pytest.raises(DataError, match=r"out\.jsonl:2 holds no result: note"):
+        extract_file(extractor, texts, out, resume=True)
+    assert out.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        ({"text": "  "}, {"text": "Name0 sleeps"}),
+        ({"text": "a\ud800b"}, {"text": "Name0 sleeps"}),
+        ({"text": "Name0 naps", "mentions": ["Ida"], "id": "x"}, {"text": "Name0 sleeps", "id": "x"}),
+        ({"text": "Name0 sleeps", "image": "no.png"}, {"text": "Name0 sleeps"}),
+    ],
+)
+def test_a_record_with_an_error_may_be_mended(serve, tmp_path, bad, good):
+    _, extractor = serve(names)
+    out = tmp_path / "out.jsonl"
+    assert "good" not in extract_file(extractor, [bad], out)
+    assert extract_file(extractor, [good], out, resume=True) == {"good": 1}
+    assert rows(out)[0]["entities"][0]["text"] == "Name0"

@@ -15,7 +15,13 @@ ACCENTED = "Zoe\u0308 met Zoe"
 
 @pytest.mark.parametrize(
     ("text", "written", "start"),
-    [(HINDI, "राम", 11), (ACCENTED, "Zoe", 9), ("رَجُل و رَج", "رَج", 8), ("cafe\u0301 and cafe", "cafe", 10)],
+    [
+        (HINDI, "राम", 11),
+        (ACCENTED, "Zoe", 9),
+        ("رَجُل و رَج", "رَج", 8),
+        ("cafe\u0301 and cafe", "cafe", 10),
+        ("❤\ufe0fParis, Paris", "Paris", 2),
+    ],
 )
 def test_a_vowel_sign_or_an_accent_is_a_part_of_its_word(text, written, start):
     assert place([(written, None)], text) == [(start, start + len(written))]
@@ -36,6 +42,8 @@ def test_no_character_is_cut_in_two(text, written):
         ("a café", "CAFE", "café"),
         ("a cafe\u0301", "cafe", "cafe\u0301"),
         ("ﬁne", "fine", "ﬁne"),
+        ("Joseph met José", "Jose", "José"),
+        ("Joseph met Jose\u0301", "jose", "Jose\u0301"),
         ("가난한", "가난", "가난"),
     ],
 )
@@ -69,11 +77,17 @@ def test_a_mention_by_its_text_keeps_its_type_and_numbers_may_be_numpys():
         ({"start": True, "end": 3}, "want start, end or a text"),
         ({"type": "per"}, "want start, end or a text"),
         ([0.0, 3.0], "no span start=0.0"),
+        ([np.array([1, 2]), 3], "no span"),
+        ([np.array(0.0), np.array(3.0)], "no span"),
     ],
 )
 def test_a_mention_that_fits_nowhere_says_why(mention, words):
     with pytest.raises(Unfit, match=words):
         read_record({"text": "Ada helps Osei", "mentions": [mention]})
+
+
+def test_an_id_may_be_a_number_of_numpy():
+    assert read_record({"text": "Ada", "id": np.int64(3)}).id == "3"
 
 
 @pytest.mark.parametrize("id_", [12.0, True, ["a"], float("nan")])

@@ -2,6 +2,7 @@
 
 import json
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,25 @@ from morerl.scoring import score
 
 RAW = Path(__file__).parents[1].parent / "shared/data/scier"
 
-PIECES = ["ab", "a", "b", "ab a", "_", ",", "-", "é", "e\u0301", "漢字", " ", "  ", "\t\n", "\u00a0", "\u2028", "A"]
+PIECES = [
+    "ab",
+    "a",
+    "b",
+    "ab a",
+    "_",
+    ",",
+    "-",
+    "é",
+    "e\u0301",
+    "❤\ufe0f",
+    "漢字",
+    " ",
+    "  ",
+    "\t\n",
+    "\u00a0",
+    "\u2028",
+    "A",
+]
 WHOLES = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 
@@ -45,7 +64,19 @@ def slow_occurrences(text, whole):
 
 
 def cuts_a_word(edge, whole):
-    return 0 < edge < len(whole) and all(c.isalnum() or c == "_" for c in whole[edge - 1 : edge + 1])
+    """Between two letters, marks of the first aside, or between a letter and a mark of its own."""
+    bases = [c for c in whole[:edge] if not is_mark(c)]
+    return (
+        bool(bases) and edge < len(whole) and is_letter(bases[-1]) and (is_letter(whole[edge]) or is_mark(whole[edge]))
+    )
+
+
+def is_letter(character):
+    return character.isalnum() or character == "_"
+
+
+def is_mark(character):
+    return unicodedata.category(character)[0] == "M"
 
 
 @given(asked())

@@ -195,6 +195,7 @@ def test_an_order_repeats_the_small_corpus_and_adaptive_draws_it_more_often(unif
     class Arguments:
         generation_batch_size, num_generations, num_iterations, steps_per_generation = 4, 2, 1, 1
         gradient_accumulation_steps, max_steps = 1, -1
+        scale_rewards, multi_objective_aggregation = "group", "sum_then_normalize"
 
     drawn = plan_order(samples, ratings, settings, Arguments, tasks).options["windows"]
     count = Counter(samples[row].corpus for window in drawn for row in window)

@@ -13,15 +13,18 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from pydantic import ValidationError
+
 from morerl.errors import ConfigError, DataError
 from morerl.extract.extractor import Extractor
 from morerl.extract.findings import NOTHING
 from morerl.extract.record import BadLine, Unfit, id_of, image_of, read_record, text_of
 from morerl.extract.result import Result
-from morerl.jsonl import write_json, write_text
+from morerl.jsonl import first_fault, write_text
 from morerl.partial import hold
 from morerl.runs import read_json
 
+TEXTLESS = ("bad_line", "bad_record", "bad_text", "empty_text")  # errors of records whose text is not known
 Note = Callable[[str], None]  # told of each record what became of it
 
 
@@ -73,15 +76,17 @@ def extract_file(
     about = out.with_name(out.name + ".run.json")
     rest = iter(records)
     end = 0
-    going_on = _goes_on(out, about, extractor.mark, resume)
+    _goes_on(out, about, extractor.mark, resume)  # before anything is written
     out.parent.mkdir(parents=True, exist_ok=True)
-    if not going_on:
-        write_json(about, {"mark": extractor.mark, "asked_for": extractor.wanted.labels})
-    with about.open("r+b") as held:
+    with about.open("a+b") as held:
         hold(held, out)
-        if going_on:
+        if _goes_on(out, about, extractor.mark, resume):
             end, again = _kept(out, rest, note)
             end = _answer_again(out, end, again, answer, note)
+        else:
+            held.truncate(0)
+            held.write(json.dumps({"mark": extractor.mark, "asked_for": extractor.wanted.labels}, indent=2).encode())
+            held.flush()
         with out.open("ab") as file:
             file.truncate(end)
             for result in answer(rest):
@@ -123,7 +128,7 @@ def _kept(out: Path, records: Iterator[object], note: Note) -> tuple[int, dict[i
     end, again = 0, {}
     with out.open("rb") as lines:
         for number, line in enumerate(lines):
-            result = _result(line)
+            result = _result(line, f"{out}:{number + 1}")
             if result is None:
                 break
             record = list(islice(records, 1))
@@ -140,15 +145,17 @@ def _kept(out: Path, records: Iterator[object], note: Note) -> tuple[int, dict[i
 def _answer_again(
     out: Path, end: int, again: dict[int, object], answer: Callable[[Iterable[object]], Iterator[Result]], note: Note
 ) -> int:
-    """Puts new results in the places of those lines; returns where the lines end then."""
+    """Puts new results in the places of those lines, be it some before an interrupt; returns where the lines end."""
     if not again:
         return end
     new: dict[int, bytes] = {}
-    for number, result in zip(again, answer(again.values()), strict=True):
-        new[number] = _line(result)
-        note(_became(result))
-    with out.open("rb") as old:
-        write_text(out, (new.get(number, line).decode() for number, line in enumerate(_whole_lines(old, end))))
+    try:
+        for number, result in zip(again, answer(again.values()), strict=True):
+            new[number] = _line(result)
+            note(_became(result))
+    finally:
+        with out.open("rb") as old:
+            write_text(out, (new.get(number, line).decode() for number, line in enumerate(_whole_lines(old, end))))
     return out.stat().st_size
 
 
@@ -157,18 +164,21 @@ def _whole_lines(file: BinaryIO, end: int) -> Iterator[bytes]:
         yield file.readline()
 
 
-def _result(line: bytes) -> Result | None:
-    """What a whole line holds; None for a torn one."""
+def _result(line: bytes, where: str) -> Result | None:
+    """What a whole line holds; None for a torn one. Raises DataError for one that holds something else."""
     try:
         return Result.model_validate_json(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            return None
+        raise DataError(f"{where} holds no result: {first_fault(error)}; mend it, or give another --out") from error
 
 
 def _is_of(result: Result, raw: object) -> bool:
-    """Whether it is a result of this record; of one with an error, which may have been mended, the text tells."""
+    """Whether it is a result of this record; of one with an error, which may have been mended, its id or text tells."""
     if result.error is not None:
-        return result.text in ("", text_of(raw))
+        known = result.id is not None and result.id == id_of(raw)
+        return known or result.error.reason in TEXTLESS or result.text == text_of(raw)
     if (result.id, result.text, result.image) != (id_of(raw), text_of(raw), image_of(raw)):
         return False
     try:
@@ -177,5 +187,6 @@ def _is_of(result: Result, raw: object) -> bool:
         return False
     if not record.mentions and not record.regions:
         return all(answer.head is None for answer in result.answers)
-    spans = [(mention.start, mention.end) for mention in record.mentions]
-    return spans == [(one.start, one.end) for one in result.entities] and record.regions == result.regions
+    mentions = [(one.id, one.type, one.start, one.end) for one in record.mentions]
+    entities = [(one.id, one.type, one.start, one.end) for one in result.entities]
+    return mentions == entities and record.regions == result.regions

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Container, Sequence
 from functools import lru_cache
 
-from morerl.prompts.place import Span, occurrences
+from morerl.prompts.place import Span, find, is_whole
 
 _SAME = {ord(c): "'" for c in "‘’‚‛´`′"} | {ord(c): '"' for c in "“”„‟«»″"} | {ord(c): "-" for c in "‐‑‒–—―−"}
 
@@ -20,26 +20,21 @@ def loose(written: str, text: str, taken: Container[Span] = ()) -> Span | None:
     if not needle:
         return None
     whole, origin = plain(text)
-    found = (span for span in occurrences(needle, whole) if _of_characters(span, whole, origin))
-    places = ((origin[start], _marked(text, origin[end - 1] + 1)) for start, end in found)
+    ends = [(start, _marked(whole, end)) for start, end in find(needle, whole)]
+    every = [span for span in ends if not any(_inside(edge, origin) for edge in span)]
+    spans = [span for span in every if is_whole(span, whole)] or every
+    places = ((origin[start], origin[end - 1] + 1) for start, end in spans)
     return next((span for span in places if span not in taken), None)
 
 
-def _of_characters(span: Span, whole: str, origin: Sequence[int]) -> bool:
-    """Whether no character of the text is cut in two: a fraction, a syllable of Hangul; its accents may be left out."""
-    start, end = span
-    if start and origin[start - 1] == origin[start]:
-        return False
-    while end < len(whole) and origin[end] == origin[end - 1]:
-        if not unicodedata.combining(whole[end]):
-            return False
-        end += 1
-    return True
+def _inside(edge: int, origin: Sequence[int]) -> bool:
+    """Whether a character of the text would be cut in two: a fraction, a syllable of Hangul."""
+    return 0 < edge < len(origin) and origin[edge - 1] == origin[edge]
 
 
-def _marked(text: str, end: int) -> int:
+def _marked(whole: str, end: int) -> int:
     """The end with the accents that belong to its last letter."""
-    while end < len(text) and unicodedata.combining(text[end]):
+    while end < len(whole) and unicodedata.combining(whole[end]):
         end += 1
     return end
 

@@ -75,7 +75,8 @@ def read_record(raw: object) -> Record:
 def id_of(raw: object) -> str | None:
     """The id that a record has, good or bad."""
     given = raw.get("id") if isinstance(raw, Mapping) else None
-    return readable(str(given)) if isinstance(given, str | int) and not isinstance(given, bool) else None
+    number = _whole(given)
+    return readable(given) if isinstance(given, str) else None if number is None else str(number)
 
 
 def text_of(raw: object) -> str:
@@ -163,9 +164,10 @@ def _mention(fields: dict[str, Any], number: int, text: str) -> Mention:
 
 def _whole(number: object) -> int | None:
     """A whole number, be it NumPy's; None for anything else."""
-    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
+    try:
+        return None if isinstance(number, bool) or not isinstance(number, SupportsIndex) else index(number)
+    except TypeError:  # an array of several, or of fractions
         return None
-    return index(number)
 
 
 def _regions(given: Iterable[Any]) -> Iterable[Region]:

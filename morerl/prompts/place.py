@@ -76,11 +76,12 @@ def occurrences(text: str, whole: str) -> list[Span]:
         loose = r"\s+".join(map(re.escape, words))
         found = [match.span(1) for match in re.finditer(f"(?=({loose}))", whole)]
     else:
-        found = list(_find(" ".join(words), whole))
+        found = list(find(" ".join(words), whole))
     return [span for span in found if is_whole(span, whole)] or found
 
 
-def _find(text: str, whole: str) -> Iterator[Span]:
+def find(text: str, whole: str) -> Iterator[Span]:
+    """Where `text` stands in `whole` to the letter, words or not; places may overlap."""
     start = whole.find(text)
     while start >= 0:
         yield start, start + len(text)
@@ -88,10 +89,20 @@ def _find(text: str, whole: str) -> Iterator[Span]:
 
 
 def is_whole(span: Span, whole: str) -> bool:
-    """Whether neither end cuts a word in two."""
-    return not any(_is_word(whole[edge - 1 : edge]) and _is_word(whole[edge : edge + 1]) for edge in span)
+    """Whether neither end cuts a word in two; a vowel sign or an accent of its own is a part of its word."""
+    return not any(0 < edge < len(whole) and _cuts(edge, whole) for edge in span)
 
 
-def _is_word(character: str) -> bool:
-    # a vowel sign or an accent of its own is a part of the word it stands in
-    return character.isalnum() or character == "_" or unicodedata.category(character or " ").startswith("M")
+def _cuts(edge: int, whole: str) -> bool:
+    base = edge - 1
+    while base and _is_mark(whole[base]):
+        base -= 1
+    return _is_letter(whole[base]) and (_is_letter(whole[edge]) or _is_mark(whole[edge]))
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
