@@ -1,5 +1,7 @@
 """Where what was given or written stands in a text: whole words, whole characters, in no order but the text's own."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,13 @@ def test_no_character_is_cut_in_two(text, written):
 def test_what_is_written_otherwise_is_found_whole(text, written, found):
     start, end = loose(written, text)
     assert text[start:end] == found
+
+
+def test_a_long_run_of_marks_costs_no_more_than_its_length():
+    text = "a" + "\u0301" * 20_000
+    started = time.process_time()
+    assert place([("\u0301", None)], text) != [None] and loose("\u0301", text) is not None
+    assert time.process_time() - started < 5  # where each place costs the run's length: 60
 
 
 @pytest.mark.parametrize("mentions", [["Ada", "Osei"], ["Osei", "Ada"]])

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Container, Sequence
 from functools import lru_cache
 
-from morerl.prompts.place import Span, find, is_whole
+from morerl.prompts.place import MARKS, Span, find, is_whole
 
 _SAME = {ord(c): "'" for c in "‘’‚‛´`′"} | {ord(c): '"' for c in "“”„‟«»″"} | {ord(c): "-" for c in "‐‑‒–—―−"}
 
@@ -34,7 +34,8 @@ def _inside(edge: int, origin: Sequence[int]) -> bool:
 
 def _marked(whole: str, end: int) -> int:
     """The end with the accents that belong to its last letter."""
-    while end < len(whole) and unicodedata.combining(whole[end]):
+    most = min(len(whole), end + MARKS)
+    while end < most and unicodedata.combining(whole[end]):
         end += 1
     return end
 

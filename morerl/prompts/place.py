@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 Span = tuple[int, int]
+MARKS = 32  # on one letter; a longer run is noise, which must not cost its length at every place
 _UNEVEN = re.compile(r"\s\s|[^\S ]")  # blanks that are not one space
 
 
@@ -95,7 +96,7 @@ def is_whole(span: Span, whole: str) -> bool:
 
 def _cuts(edge: int, whole: str) -> bool:
     base = edge - 1
-    while base and _is_mark(whole[base]):
+    while base > edge - MARKS and base and _is_mark(whole[base]):
         base -= 1
     return _is_letter(whole[base]) and (_is_letter(whole[edge]) or _is_mark(whole[edge]))
 
